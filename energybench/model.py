@@ -1,0 +1,302 @@
+"""The values that carry everything: domain, window, round, case, run, metric, comparison, estimate.
+
+They are frozen, know nothing of files, pytest or counters, and travel in one direction: a meter makes windows, the
+harness makes rounds and cases of them, the store makes runs, the analysis makes comparisons.
+
+Units inside are joules, watts and seconds. Joules are IT energy, before the data centre's PUE. An absent reading is
+None (or a missing key), never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from energybench.units import kwh
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Provenance(StrEnum):
+    """Where a joule comes from, best first. Two classes are never compared with one another without being told to."""
+
+    MEASURED = "measured"
+    """a hardware energy counter"""
+    INTEGRATED = "integrated"
+    """power samples, integrated over time"""
+    ESTIMATED = "estimated"
+    """a model of utilisation and rated power; no counter was read"""
+    REPLAYED = "replayed"
+    """recorded values, for tests and demonstrations"""
+
+    @property
+    def rank(self) -> int:
+        """0 for the best class, growing with weakness."""
+        return tuple(Provenance).index(self)
+
+
+def weakest(provenances: Iterable[Provenance]) -> Provenance | None:
+    """The weakest class among `provenances`, None where there is none."""
+    return max(provenances, key=lambda provenance: provenance.rank, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One place in which energy is counted: a GPU, a CPU package, DRAM, a whole platform."""
+
+    name: str
+    """`gpu:0`, `package:0`, `dram:0`, `psys:0`, `cpu`, `ram`; unique within a run"""
+    meter: str
+    """the meter that reads it: `nvml`, `rapl`, `pyrapl`, `estimate`, `replay`"""
+    provenance: Provenance
+    in_total: bool = True
+    """False for a domain that contains or lies inside another (psys, core): reported, never added"""
+    gain_rel: float | None = None
+    """stated relative gain error of the sensor or model; cancels between runs on one device"""
+    device: str = ""
+    """what the counter sits in, such as a GPU's name and UUID or the CPU's model name"""
+    note: str = ""
+    """a restriction in words, such as `whole board, not the MIG slice`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Energy and time between two readings. A window with a label is a lap: a part of its round, such as an epoch."""
+
+    seconds: float
+    joules: Mapping[str, float | None] = EMPTY
+    """domain name -> joules; None where the domain could not be read in this window"""
+    error_j: Mapping[str, float | None] = EMPTY
+    """domain name -> random error in joules (one standard deviation); the gain part stands in Domain.gain_rel"""
+    laps: tuple[Window, ...] = ()
+    label: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def total_j(self, names: Iterable[str]) -> float | None:
+        """Sum over the domains `names`; None where one of them is absent, since a sum without it would be too low."""
+        values = [self.joules.get(name) for name in names]
+        known = [value for value in values if value is not None]
+        return sum(known) if known and len(known) == len(values) else None
+
+    def laps_named(self, label: str) -> tuple[Window, ...]:
+        """The laps with this label, in the order in which they ended."""
+        return tuple(lap for lap in self.laps if lap.label == label)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One metered call: one complete pass of a case."""
+
+    window: Window
+    metrics: Mapping[str, float | None] = EMPTY
+    """what the case recorded: accuracy in [0, 1], epochs, images, ..."""
+    seed: int = 0
+    started: str = ""
+    """ISO 8601 with offset"""
+    conditions: Mapping[str, float] = EMPTY
+    """temperatures, clocks and the like at the start, where readable; unit at the end of each key"""
+    session: str = ""
+    """id of the pytest session that measured it: rounds of two sessions are not one sample"""
+
+
+class Status(StrEnum):
+    """How a case ended."""
+
+    OK = "ok"
+    FAILED_ACCURACY = "failed-accuracy"
+    """ended below its accuracy tolerance: its energy is no saving"""
+    FAILED = "failed"
+    """raised, or failed an assertion after its measurement"""
+    PARTIAL = "partial"
+    """fewer rounds than asked for: interrupted, or killed"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One benchmark case and all its rounds."""
+
+    id: str
+    """pytest-benchmark's fullname: `benches/test_finetune.py::test_finetune[resnet18-stego]`"""
+    rounds: tuple[Round, ...] = ()
+    warmups: tuple[Round, ...] = ()
+    search: tuple[Window, ...] = ()
+    """what finding the compressor's parameter cost, metered apart"""
+    pretraining: tuple[Window, ...] = ()
+    """what making the starting weights cost where they were made in this case, metered apart"""
+    domains: tuple[Domain, ...] = ()
+    params: Mapping[str, Any] = EMPTY
+    facts: Mapping[str, Any] = EMPTY
+    """what the case declares or found: hyper-parameters, parameters, compression report, data set"""
+    workload: str = ""
+    """hash of the declared inputs; cases with different hashes are not comparable"""
+    comparability: Mapping[str, Any] = EMPTY
+    """keys that must match in a comparison: GPU and CPU model, power limit, scope, precision, ..."""
+    status: Status = Status.OK
+    warnings: tuple[str, ...] = ()
+    pue: float = 1.0
+
+    @property
+    def short_id(self) -> str:
+        """The part in brackets, uncut (`resnet18-stego`); the function's name where there are no parameters."""
+        tail = self.id.rpartition("::")[2]
+        _, bracket, inside = tail.partition("[")
+        return inside.removesuffix("]") if bracket else tail
+
+    @property
+    def total_domains(self) -> tuple[str, ...]:
+        """Names of the domains that add up to the headline energy."""
+        return tuple(domain.name for domain in self.domains if domain.in_total)
+
+    @property
+    def verdict_domains(self) -> tuple[str, ...]:
+        """The measured and integrated in-total domains; where there is none, all in-total domains (DESIGN: metering)."""
+        hardware = tuple(
+            domain.name
+            for domain in self.domains
+            if domain.in_total and domain.provenance in (Provenance.MEASURED, Provenance.INTEGRATED)
+        )
+        return hardware or self.total_domains
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """The weakest class among the in-total domains; None where no domain was read."""
+        return weakest(domain.provenance for domain in self.domains if domain.in_total)
+
+    @property
+    def verdict_provenance(self) -> Provenance | None:
+        """The weakest class among the domains that a verdict rests on."""
+        return weakest(domain.provenance for domain in self.domains if domain.name in self.verdict_domains)
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Seconds of each round."""
+        return tuple(round.window.seconds for round in self.rounds)
+
+    def joules(self, names: Sequence[str] | None = None) -> tuple[float | None, ...]:
+        """IT joules of each round over the domains `names` (default: all in-total domains)."""
+        chosen = self.total_domains if names is None else names
+        return tuple(round.window.total_j(chosen) for round in self.rounds)
+
+    @property
+    def mean_j(self) -> float | None:
+        """Mean IT joules over the rounds; None where no round has a total."""
+        return mean(self.joules())
+
+    @property
+    def mean_kwh(self) -> float | None:
+        """Mean energy over the rounds in kWh with PUE."""
+        joules = self.mean_j
+        return None if joules is None else kwh(joules, self.pue)
+
+    def metric(self, name: str) -> tuple[float | None, ...]:
+        """What each round recorded under `name`."""
+        return tuple(round.metrics.get(name) for round in self.rounds)
+
+    @property
+    def measured_share(self) -> float | None:
+        """Share of the headline energy that hardware counters or sensors delivered; None where there is no total."""
+        hardware = {
+            d.name for d in self.domains if d.in_total and d.provenance in (Provenance.MEASURED, Provenance.INTEGRATED)
+        }
+        total = mean(self.joules())
+        measured = mean(self.joules(sorted(hardware))) if hardware else 0.0
+        return None if not total or measured is None else measured / total
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One stored file: the cases of one session."""
+
+    source: str
+    """path of the file"""
+    cases: tuple[Case, ...] = ()
+    machine: Mapping[str, Any] = EMPTY
+    commit: Mapping[str, Any] = EMPTY
+    created: str = ""
+    """ISO 8601 with offset"""
+    pue: float = 1.0
+    carbon_g_per_kwh: float | None = None
+    session: Mapping[str, Any] = EMPTY
+    """the file's top-level `energybench` object: session id, status, options, diagnoses of absent meters"""
+    foreign: int = 0
+    """entries in the file that carry no energy (plain pytest-benchmark cases)"""
+
+    @property
+    def name(self) -> str:
+        """File name without folder and `.json`: `0003_run1`."""
+        return self.source.replace("\\", "/").rpartition("/")[2].removesuffix(".json")
+
+    def case(self, id: str) -> Case | None:
+        """The case with this full id, None where there is none."""
+        return next((case for case in self.cases if case.id == id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A quantity that can be compared: how to read it from a case, and which direction is better."""
+
+    name: str
+    unit: str
+    better: str
+    """`lower` or `higher`"""
+    values: Callable[[Case], tuple[float | None, ...]] = field(compare=False)
+    gates: bool = False
+    """whether a regression of it fails a comparison; only energy and accuracy do by default"""
+
+
+class Verdict(StrEnum):
+    """What a comparison concludes about one metric of one case."""
+
+    OK = "ok"
+    IMPROVED = "improved"
+    REGRESSED = "regressed"
+    INCONCLUSIVE = "inconclusive"
+    NOT_COMPARABLE = "not-comparable"
+    MISSING = "missing"
+    """in the baseline, not in the candidate"""
+    NEW = "new"
+    """in the candidate, not in the baseline"""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The verdict on one metric of one case."""
+
+    case: str
+    metric: str
+    verdict: Verdict
+    reason: str = ""
+    baseline: float | None = None
+    """mean over the baseline's rounds, in the metric's unit"""
+    candidate: float | None = None
+    change: float | None = None
+    """relative change (0.05 = +5 %) for energy and seconds; difference in points (0.01 = 1 point) for accuracy"""
+    interval: tuple[float, float] | None = None
+    """two-sided 95 % interval of `change`; None where one side has one round and no variance is known"""
+    p: float | None = None
+    """one-sided p value of `not worse`"""
+    terms: Mapping[str, float] = EMPTY
+    """decomposition of ln(E_c/E_b): epochs, seconds_per_epoch, power, in natural logarithms"""
+    labels: tuple[str, ...] = ()
+    """`trade-off`, `estimated`, `fewer epochs`, `failed-accuracy`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A projected or predicted energy. Never called a measurement."""
+
+    method: str
+    joules: float
+    interval: tuple[float, float] | None = None
+    basis: Mapping[str, Any] = EMPTY
+    """what it looked at"""
+    warnings: tuple[str, ...] = ()
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Arithmetic mean of the values that are there; None where there is none."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,1 @@
+"""pytest's hooks and the `energy` fixture; everything behind them lives in energybench.harness."""
