@@ -12,12 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from energybench.units import kwh
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class Provenance(StrEnum):
@@ -67,9 +64,9 @@ class Window:
     """Energy and time between two readings. A window with a label is a lap: a part of its round, such as an epoch."""
 
     seconds: float
-    joules: Mapping[str, float | None] = EMPTY
+    joules: Mapping[str, float | None] = field(default_factory=dict)
     """domain name -> joules; None where the domain could not be read in this window"""
-    error_j: Mapping[str, float | None] = EMPTY
+    error_j: Mapping[str, float | None] = field(default_factory=dict)
     """domain name -> random error in joules (one standard deviation); the gain part stands in Domain.gain_rel"""
     laps: tuple[Window, ...] = ()
     label: str = ""
@@ -91,12 +88,12 @@ class Round:
     """One metered call: one complete pass of a case."""
 
     window: Window
-    metrics: Mapping[str, float | None] = EMPTY
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
     """what the case recorded: accuracy in [0, 1], epochs, images, ..."""
     seed: int = 0
     started: str = ""
     """ISO 8601 with offset"""
-    conditions: Mapping[str, float] = EMPTY
+    conditions: Mapping[str, float] = field(default_factory=dict)
     """temperatures, clocks and the like at the start, where readable; unit at the end of each key"""
     session: str = ""
     """id of the pytest session that measured it: rounds of two sessions are not one sample"""
@@ -127,12 +124,12 @@ class Case:
     pretraining: tuple[Window, ...] = ()
     """what making the starting weights cost where they were made in this case, metered apart"""
     domains: tuple[Domain, ...] = ()
-    params: Mapping[str, Any] = EMPTY
-    facts: Mapping[str, Any] = EMPTY
+    params: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     """what the case declares or found: hyper-parameters, parameters, compression report, data set"""
     workload: str = ""
     """hash of the declared inputs; cases with different hashes are not comparable"""
-    comparability: Mapping[str, Any] = EMPTY
+    comparability: Mapping[str, Any] = field(default_factory=dict)
     """keys that must match in a comparison: GPU and CPU model, power limit, scope, precision, ..."""
     status: Status = Status.OK
     warnings: tuple[str, ...] = ()
@@ -152,7 +149,7 @@ class Case:
 
     @property
     def verdict_domains(self) -> tuple[str, ...]:
-        """The measured and integrated in-total domains; where there is none, all in-total domains (DESIGN: metering)."""
+        """The measured and integrated in-total domains; where there is none, all in-total domains."""
         hardware = tuple(
             domain.name
             for domain in self.domains
@@ -213,13 +210,13 @@ class Run:
     source: str
     """path of the file"""
     cases: tuple[Case, ...] = ()
-    machine: Mapping[str, Any] = EMPTY
-    commit: Mapping[str, Any] = EMPTY
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    commit: Mapping[str, Any] = field(default_factory=dict)
     created: str = ""
     """ISO 8601 with offset"""
     pue: float = 1.0
     carbon_g_per_kwh: float | None = None
-    session: Mapping[str, Any] = EMPTY
+    session: Mapping[str, Any] = field(default_factory=dict)
     """the file's top-level `energybench` object: session id, status, options, diagnoses of absent meters"""
     foreign: int = 0
     """entries in the file that carry no energy (plain pytest-benchmark cases)"""
@@ -278,7 +275,7 @@ class Comparison:
     """two-sided 95 % interval of `change`; None where one side has one round and no variance is known"""
     p: float | None = None
     """one-sided p value of `not worse`"""
-    terms: Mapping[str, float] = EMPTY
+    terms: Mapping[str, float] = field(default_factory=dict)
     """decomposition of ln(E_c/E_b): epochs, seconds_per_epoch, power, in natural logarithms"""
     labels: tuple[str, ...] = ()
     """`trade-off`, `estimated`, `fewer epochs`, `failed-accuracy`"""
@@ -291,7 +288,7 @@ class Estimate:
     method: str
     joules: float
     interval: tuple[float, float] | None = None
-    basis: Mapping[str, Any] = EMPTY
+    basis: Mapping[str, Any] = field(default_factory=dict)
     """what it looked at"""
     warnings: tuple[str, ...] = ()
 
