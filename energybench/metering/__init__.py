@@ -1,0 +1,108 @@
+"""Joules: meters, windows, and what became of every counter.
+
+`open_meters(options)` opens the meters that are there and hands back `Meters`; `meters.open_window(label)` starts
+metering, `window.close()` gives a `Window` of joules per domain. Each kind of counter is one module and one row of
+`_METERS`; its library is imported when it is opened, nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from pathlib import Path
+
+from energybench.errors import MeterError, UsageError
+from energybench.metering.meter import Diagnosis, Meter, MeterOptions, Opened
+from energybench.metering.window import Meters, OpenWindow
+
+__all__ = ["Diagnosis", "MeterOptions", "Meters", "OpenWindow", "meter_names", "open_meters"]
+
+# name -> module with open_meter(options, covered) -> Opened; from the cheapest to read to the dearest, and the
+# estimate last, since it needs to know what the others cover
+_METERS = {
+    "rapl": "energybench.metering.rapl",
+    "pyrapl": "energybench.metering.pyrapl",
+    "nvml": "energybench.metering.nvml",
+    "estimate": "energybench.metering.estimate",
+}
+_REPLAY = "replay:"
+
+
+def meter_names() -> tuple[str, ...]:
+    """What `MeterOptions.names` may hold, for help texts."""
+    return ("auto", *_METERS, "replay:FILE")
+
+
+def open_meters(options: MeterOptions | None = None) -> Meters:
+    """Open the meters that `options` names.
+
+    `auto` opens NVML where the process may use a GPU, RAPL where it is readable, and estimates the CPU and the memory
+    where no counter covers them (unless `options.estimate` is False); what it does not find is a diagnosis. Raises
+    UsageError for an unknown name or an impossible combination, MeterError where a meter asked for by name cannot be
+    opened.
+    """
+    options = options or MeterOptions()
+    _check(options)
+    first = options.names[0]
+    if first.startswith(_REPLAY):
+        from energybench.metering.replay import open_replay
+
+        return open_replay(Path(first.removeprefix(_REPLAY)))
+    meters: list[Meter] = []
+    diagnoses: list[Diagnosis] = []
+    covered: frozenset[str] = frozenset()
+    try:
+        for name in _METERS:
+            if not _wanted(name, options):
+                continue
+            if name == "estimate" and not options.estimate:
+                reason = "switched off by --energy-no-estimate"
+                diagnoses.append(Diagnosis("estimate", "cpu, ram", "off", reason))
+                continue
+            opened = open_meter(name, options, covered)
+            diagnoses.extend(opened.diagnoses)
+            if opened.meter is not None:
+                meters.append(opened.meter)
+                covered |= {domain.name for domain in opened.meter.domains}
+            elif name in options.names and name != "estimate":
+                raise MeterError(_refusal(name, opened.diagnoses))
+    except BaseException:
+        for meter in meters:
+            meter.close()
+        raise
+    return Meters(meters, diagnoses)
+
+
+def open_meter(name: str, options: MeterOptions, covered: frozenset[str] = frozenset()) -> Opened:
+    """Open one meter of the table; `covered` are the names of the domains that others read already."""
+    opened: Opened = import_module(_METERS[name]).open_meter(options, covered)
+    return opened
+
+
+def _wanted(name: str, options: MeterOptions) -> bool:
+    if name in options.names:
+        return True
+    # Naming pyrapl chooses the reader of the same counters: `auto` then leaves them to it.
+    return "auto" in options.names and name != "pyrapl" and not (name == "rapl" and "pyrapl" in options.names)
+
+
+def _check(options: MeterOptions) -> None:
+    if not options.names:
+        raise UsageError(f"no meter is named: choose among {', '.join(meter_names())}.")
+    for name in options.names:
+        if name not in ("auto", *_METERS) and not (name.startswith(_REPLAY) and name != _REPLAY):
+            raise UsageError(f"there is no meter {name!r}: choose among {', '.join(meter_names())}.")
+    if len(set(options.names)) > 1 and any(name.startswith(_REPLAY) for name in options.names):
+        raise UsageError("replay:FILE answers every window from its file: name it alone, without other meters.")
+    if {"rapl", "pyrapl"} <= set(options.names):
+        raise UsageError("rapl and pyrapl read the same counters: name one of them.")
+    if "estimate" in options.names and not options.estimate:
+        raise UsageError("the meter 'estimate' is named and switched off at once: drop one of the two.")
+    tdp_w = options.cpu_tdp_w
+    if tdp_w is not None and not (math.isfinite(tdp_w) and tdp_w > 0):
+        raise UsageError(f"the CPU's rated power must be above 0 W, not {tdp_w:g}.")
+
+
+def _refusal(name: str, diagnoses: tuple[Diagnosis, ...]) -> str:
+    said = [f"{d.device}: {d.reason}{f' ({d.remedy})' if d.remedy else ''}" for d in diagnoses if d.state != "ok"]
+    return f"the meter {name!r} cannot be opened. {'; '.join(dict.fromkeys(said))}."
