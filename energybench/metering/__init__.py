@@ -33,13 +33,13 @@ def meter_names() -> tuple[str, ...]:
     return ("auto", *_METERS, "replay:FILE")
 
 
-def open_meters(options: MeterOptions | None = None) -> Meters:
+def open_meters(options: MeterOptions | None = None, *, strict: bool = True) -> Meters:
     """Open the meters that `options` names.
 
     `auto` opens NVML where the process may use a GPU, RAPL where it is readable, and estimates the CPU and the memory
     where no counter covers them (unless `options.estimate` is False); what it does not find is a diagnosis. Raises
     UsageError for an unknown name or an impossible combination, MeterError where a meter asked for by name cannot be
-    opened.
+    opened (with `strict` False, as for the doctor, that too is only a diagnosis).
     """
     options = options or MeterOptions()
     _check(options)
@@ -59,24 +59,18 @@ def open_meters(options: MeterOptions | None = None) -> Meters:
                 reason = "switched off by --energy-no-estimate"
                 diagnoses.append(Diagnosis("estimate", "cpu, ram", "off", reason))
                 continue
-            opened = open_meter(name, options, covered)
+            opened: Opened = import_module(_METERS[name]).open_meter(options, covered)
             diagnoses.extend(opened.diagnoses)
             if opened.meter is not None:
                 meters.append(opened.meter)
                 covered |= {domain.name for domain in opened.meter.domains}
-            elif name in options.names and name != "estimate":
+            elif strict and name in options.names and name != "estimate":
                 raise MeterError(_refusal(name, opened.diagnoses))
     except BaseException:
         for meter in meters:
             meter.close()
         raise
     return Meters(meters, diagnoses)
-
-
-def open_meter(name: str, options: MeterOptions, covered: frozenset[str] = frozenset()) -> Opened:
-    """Open one meter of the table; `covered` are the names of the domains that others read already."""
-    opened: Opened = import_module(_METERS[name]).open_meter(options, covered)
-    return opened
 
 
 def _wanted(name: str, options: MeterOptions) -> bool:

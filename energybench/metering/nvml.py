@@ -26,6 +26,7 @@ _SAMPLE_PERIOD_S = 0.1
 _GAIN_REL = 0.05
 _POWER_STEP_W = 1e-3
 _DRIVER_REMEDY = "load the NVIDIA driver; `nvidia-smi` must work for this user"
+_NO_DRIVER_REMEDY = "where there is an NVIDIA GPU, install its driver or start the container with --gpus all"
 
 
 class PowerIntegral:
@@ -212,7 +213,7 @@ def _asking(pynvml: Any, ask: Callable[[], _T]) -> Callable[[], _T]:
 def _no_library(pynvml: Any, error: Exception) -> Opened:
     code = getattr(error, "value", None)
     if code == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
-        return _refused("absent", "no NVIDIA driver: its library libnvidia-ml.so.1 is not found")
+        return _refused("absent", "no NVIDIA driver: its library libnvidia-ml.so.1 is not found", _NO_DRIVER_REMEDY)
     if code == pynvml.NVML_ERROR_DRIVER_NOT_LOADED:
         return _refused("driver-error", "the NVIDIA driver is not loaded", _DRIVER_REMEDY)
     if code == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:

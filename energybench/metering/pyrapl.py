@@ -15,10 +15,9 @@ from typing import Any
 
 from energybench.metering.counter import Counter, Reading
 from energybench.metering.meter import Diagnosis, MeterOptions, Opened
-from energybench.metering.rapl import absence, find_zones, permission_remedy, rapl_domain, rapl_resolution
+from energybench.metering.rapl import SYSTEM_ROOT, absence, find_zones, permission_remedy, rapl_domain, rapl_resolution
 from energybench.model import Domain
 
-_ROOT = Path("/sys/class/powercap")  # pyRAPL's own, not to be chosen
 _UNIT_J = 1e-6
 _KINDS = ("package", "dram")  # pyRAPL's list: package of socket 0, memory of socket 0, package of socket 1, ...
 
@@ -72,21 +71,21 @@ def open_meter(options: MeterOptions, covered: frozenset[str] = frozenset()) -> 
             import pyRAPL
     except ImportError:
         return _refused("absent", "the package pyRAPL is not installed", "pip install pyRAPL")
-    where = f"pyRAPL reads {_ROOT} only"
+    where = f"pyRAPL reads {SYSTEM_ROOT} only"
     try:
         sensor = pyRAPL.Sensor()
         energies = sensor.energy()
     except PermissionError as error:
-        path = Path(str(error.filename or _ROOT / "intel-rapl:0" / "energy_uj"))
+        path = Path(str(error.filename or SYSTEM_ROOT / "intel-rapl:0" / "energy_uj"))
         return _refused("no-permission", f"{where}, and {path} is readable by root only", permission_remedy(path))
     except (pyRAPL.PyRAPLException, OSError, ValueError, IndexError) as error:
-        missing = absence(_ROOT)
-        if any(find_zones(_ROOT).values()):
+        missing = absence(SYSTEM_ROOT)
+        if any(find_zones(SYSTEM_ROOT).values()):
             return _refused("driver-error", f"{where} and fails there: {error or type(error).__name__}", "use rapl")
         return _refused("absent", f"{where}: {missing.reason}", missing.remedy)
     if not any(value >= 0 for value in energies):
         return _refused("absent", f"{where} and finds no counter there")
-    ranges = {name: zones[0].range_uj for name, zones in find_zones(_ROOT).items()}
+    ranges = {name: zones[0].range_uj for name, zones in find_zones(SYSTEM_ROOT).items()}
     meter = PyRapl(sensor, ranges)
     return Opened(
         meter, tuple(Diagnosis("pyrapl", d.name, "ok", "energy counter through pyRAPL") for d in meter.domains)

@@ -22,7 +22,7 @@ from energybench.metering.window import cpu_model
 from energybench.model import Domain, Provenance
 
 POWERCAP_VARIABLE = "ENERGYBENCH_POWERCAP_ROOT"
-_SYSTEM_ROOT = Path("/sys/class/powercap")
+SYSTEM_ROOT = Path("/sys/class/powercap")
 _CONTROL_TYPES = ("intel-rapl", "intel-rapl-mmio")  # the register first: it is preferred
 _ZONE = re.compile(r"(intel-rapl|intel-rapl-mmio)(:[0-9a-f]+)+")
 _UNIT_J = 1e-6
@@ -136,7 +136,7 @@ def open_meter(options: MeterOptions, covered: frozenset[str] = frozenset()) -> 
 
 def powercap_root(options: MeterOptions) -> Path:
     """The folder that stands for /sys/class/powercap."""
-    return options.powercap_root or Path(os.environ.get(POWERCAP_VARIABLE) or _SYSTEM_ROOT)
+    return options.powercap_root or Path(os.environ.get(POWERCAP_VARIABLE) or SYSTEM_ROOT)
 
 
 def find_zones(root: Path) -> dict[str, list[Zone]]:
@@ -220,7 +220,7 @@ def permission_remedy(path: Path) -> str:
 def absence(root: Path) -> Diagnosis:
     """Why there is no zone under `root`, and what may be done."""
     reason, remedy = f"no RAPL zone under {root}", ""
-    if root != _SYSTEM_ROOT:
+    if root != SYSTEM_ROOT:
         if not root.is_dir():
             reason = f"{root} is not a folder"
         remedy = f"--energy-powercap-root and {POWERCAP_VARIABLE} name a folder that holds intel-rapl:0"

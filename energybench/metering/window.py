@@ -163,7 +163,7 @@ def _difference(
             warnings.append(trouble)
         fineness = resolution.get(name)
         error_j[name] = None if value is None or fineness is None else random_error_j(value, seconds, fineness)
-        if fineness is not None and seconds < SHORTEST_PERIODS * fineness.period_s:
+        if value is not None and fineness is not None and seconds < SHORTEST_PERIODS * fineness.period_s:
             short.setdefault(fineness.period_s, []).append(name)
     for period_s, names in short.items():
         warnings.append(
