@@ -1,0 +1,1 @@
+"""The pytest side: options, rounds, journal, the bridge to pytest-benchmark, gates and what the terminal shows."""

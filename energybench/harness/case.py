@@ -1,0 +1,155 @@
+"""One benchmark case while it is being measured; `Measured.frozen` turns it into the value that the rest works on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from energybench.errors import UsageError
+from energybench.harness.options import CaseOptions
+from energybench.model import Case, Domain, Round, Status, Window
+
+WARMUP = -1
+"""index of a warm-up round"""
+
+
+@dataclass
+class Measured:
+    """The mutable record of one case in this session; nothing else in the harness changes over time."""
+
+    item: pytest.Item
+    options: CaseOptions
+    position: int
+    """1-based position among the session's cases"""
+    rounds: dict[int, Round] = field(default_factory=dict)
+    warmups: list[Round] = field(default_factory=list)
+    apart: dict[str, list[Window]] = field(default_factory=lambda: {"search": [], "pretraining": []})
+    earlier_apart: dict[str, tuple[Window, ...]] = field(default_factory=dict)
+    """the same from an interrupted session; counts only where this session did not have to do it again"""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    status: Status = Status.OK
+    adopted: bool = False
+    """earlier rounds have been looked for"""
+    reused: int = 0
+    measured: int = 0
+    """rounds and warm-ups measured in this session"""
+    announced: bool = False
+    """pytest was told that the case has started"""
+    measured_this_pass: bool = False
+    replayed: bool = False
+    """all rounds are finished and were handed to pytest-benchmark"""
+    call_seconds: float = 0.0
+    passed: bool = False
+    ended: bool = False
+    record: dict[str, Any] | None = None
+    """what was handed to pytest-benchmark, changed when the case's status is known"""
+
+    @property
+    def id(self) -> str:
+        """Node id, which is pytest-benchmark's fullname."""
+        return self.item.nodeid
+
+    @property
+    def round_done(self) -> bool:
+        """Whether this pass ended with a finished round while more are due: the item runs again, silently."""
+        return self.measured_this_pass and not self.replayed and bool(self.due())
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The case's parameters, objects by their type's name (a repr with an address differs in every run)."""
+        callspec = getattr(self.item, "callspec", None)
+        return {name: _plain(value) for name, value in (callspec.params if callspec else {}).items()}
+
+    def due(self) -> list[int]:
+        """Indices of the rounds that are still to be measured, warm-ups first; empty when the case is complete."""
+        missing = [index for index in range(self.options.rounds) if index not in self.rounds]
+        if not missing:
+            return []
+        return [WARMUP] * max(0, self.options.warmup - len(self.warmups)) + missing
+
+    @property
+    def workload(self) -> str:
+        """Hash of the declared inputs; of the parameters where nothing was declared."""
+        return workload_hash(self.inputs or self.params)
+
+    def ordered(self) -> tuple[Round, ...]:
+        """The finished rounds by index."""
+        return tuple(self.rounds[index] for index in sorted(self.rounds))
+
+    def frozen(self, domains: Sequence[Domain], comparability: Mapping[str, Any], pue: float) -> Case:
+        """The case as a value, with what is known by now."""
+        return Case(
+            id=self.id,
+            rounds=self.ordered(),
+            warmups=tuple(self.warmups),
+            search=tuple(self.apart["search"]) or self.earlier_apart.get("search", ()),
+            pretraining=tuple(self.apart["pretraining"]) or self.earlier_apart.get("pretraining", ()),
+            domains=tuple(domains),
+            params=self.params,
+            facts=dict(self.facts),
+            workload=self.workload,
+            comparability=dict(comparability),
+            status=self.status,
+            warnings=tuple(dict.fromkeys(self.warnings)),
+            pue=pue,
+        )
+
+
+def workload_hash(inputs: Mapping[str, Any]) -> str:
+    """16 hex digits over the declared inputs as canonical JSON. Raises UsageError where one is not JSON."""
+    try:
+        text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"a declared input of the workload is not plain JSON ({error}): declare names and numbers"
+        ) from None
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plain_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """`facts` as strict JSON values: tensors' and numpy's scalars become numbers, NaN and infinities null."""
+    return {str(name): _plain(value) for name, value in facts.items()}
+
+
+def plain_metrics(metrics: Mapping[str, Any]) -> tuple[dict[str, float | None], list[str]]:
+    """Recorded metrics as finite floats, None where one is not finite, and a warning for each such.
+
+    Raises UsageError for a value that is no number.
+    """
+    numbers: dict[str, float | None] = {}
+    warnings: list[str] = []
+    for name, value in metrics.items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise UsageError(f"energy.record({name}=...) takes a number, not {type(value).__name__}") from None
+        if math.isfinite(number):
+            numbers[name] = number
+        else:
+            numbers[name] = None
+            warnings.append(f"{name} was recorded as {number}: stored as absent")
+    return numbers, warnings
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "item") and getattr(value, "size", 1) in (1, ()):  # 0-d tensors and numpy scalars
+        return _plain(value.item())
+    if isinstance(value, type) or callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return type(value).__qualname__

@@ -1,0 +1,334 @@
+"""The sweep: what is measured in this session, with which meters, and what earlier rounds can be reused.
+
+A round is one complete pass of its test item, so every round starts from the same state. Each finished round is in
+the journal, synchronised to the disk, before anything else happens.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from energybench.errors import MeterError, UsageError
+from energybench.harness.bridge import is_disabled, storage_path
+from energybench.harness.case import WARMUP, Measured, plain_metrics
+from energybench.harness.code import code_hash
+from energybench.harness.options import CaseOptions, EnergyOptions, case_options
+from energybench.model import Case, Round, Status, Window
+
+if TYPE_CHECKING:
+    from energybench.harness.journal import Journal
+    from energybench.metering import Meters, OpenWindow
+
+CASE: pytest.StashKey[Measured] = pytest.StashKey()
+
+
+class Sweep:
+    """The cases of one session, their meters and their journal."""
+
+    def __init__(self, config: pytest.Config, options: EnergyOptions, command_line: frozenset[str]) -> None:
+        self.config = config
+        self.options = options
+        self.id = secrets.token_hex(6)
+        self.started = datetime.datetime.now(datetime.UTC).astimezone()
+        self.storage: Path = storage_path(config)
+        self.cases: dict[str, Measured] = {}
+        self.meters: Meters | None = None
+        self.journal: Journal | None = None
+        self.notes: list[str] = []
+        """what the reader of the summary must know: refused rounds, unknown earlier cases"""
+        self.gate_failed = False
+        self.interrupted = False
+        self.on_progress: Callable[[Measured, str, Window | None], None] = lambda case, what, so_far: None
+        self._command_line = command_line
+
+    @property
+    def disabled(self) -> bool:
+        """Whether cases are called once without metering (--benchmark-disable)."""
+        return is_disabled(self.config)
+
+    def add(self, item: pytest.Item) -> None:
+        """Take `item` as a case. Raises UsageError for a bad marker or a node id that is there already."""
+        if item.nodeid in self.cases:
+            raise UsageError(
+                f"{item.nodeid} was collected twice (--keep-duplicates?): its rounds could not be told apart"
+            )
+        marker = item.get_closest_marker("energybench")
+        if marker is not None and marker.args:
+            raise UsageError(f"{item.nodeid}: @pytest.mark.energybench takes keywords only, such as rounds=3")
+        try:
+            options = case_options(self.options, marker.kwargs if marker else None, self._command_line)
+        except UsageError as error:
+            raise UsageError(f"{item.nodeid}: {error}") from None
+        case = Measured(item, options, len(self.cases) + 1)
+        self.cases[item.nodeid] = item.stash[CASE] = case
+
+    def open(self) -> None:
+        """Open meters and check the store, before the first case runs.
+
+        Raises UsageError, MeterError or StoreError: all before anything has been spent.
+        """
+        from energybench.metering import MeterOptions, open_meters
+
+        if self.options.resume and not self.options.save:
+            raise UsageError(
+                "--energy-resume reads and continues the journal, which --energy-no-save turns off: drop one"
+            )
+        if self.options.save:
+            from energybench.store import check_writable
+
+            check_writable(self.storage)
+        self.meters = open_meters(
+            MeterOptions(
+                names=self.options.meters,
+                powercap_root=self.options.powercap_root,
+                estimate=self.options.estimate,
+                cpu_tdp_w=self.options.cpu_tdp_w,
+            )
+        )
+
+    def begin(self) -> None:
+        """Open the journal. Raises UsageError where another sweep writes to the same store."""
+        if not self.options.save:
+            return
+        from energybench.harness.journal import open_journal
+
+        name = f"{self.started:%Y%m%dT%H%M%S}-{self.id}"
+        self.journal = open_journal(self.storage, name, resume=self.options.resume)
+        earlier = self.journal.earlier
+        if self.options.resume and not earlier.records:
+            self.notes.append("nothing to resume: no unfinished sweep in the journal; everything is measured")
+        if earlier.damaged:
+            self.notes.append(
+                f"{earlier.damaged} damaged lines of the journal were left out; those rounds are repeated"
+            )
+        unknown = {r["case"] for r in earlier.records if r.get("kind") == "round"} - self.cases.keys()
+        if unknown:
+            count = sum(1 for r in earlier.records if r.get("kind") == "round" and r["case"] in unknown)
+            some = ", ".join(sorted(unknown)[:3])
+            self.notes.append(f"{count} earlier rounds belong to no selected case (renamed or deselected): {some}")
+
+    def close(self) -> None:
+        """Mark a complete sweep as ended, release journal and meters."""
+        if self.journal is not None:
+            complete = all(case.replayed and not case.due() for case in self.cases.values())
+            if complete and not self.interrupted:
+                self.journal.end()
+            self.journal.close()
+            self.journal = None
+        if self.meters is not None:
+            self.meters.close()
+            self.meters = None
+
+    def adopt(self, case: Measured, function: Callable[..., Any]) -> None:
+        """Reuse the earlier rounds of `case` whose workload, code, seed and domains are the same; name the others."""
+        if case.adopted:
+            return
+        case.adopted = True
+        if self.journal is None or self.meters is None:
+            return
+        records = [r for r in self.journal.earlier.records if r.get("case") == case.id]
+        if not records:
+            return
+        from energybench.store import case_from_record
+
+        code = self._code(case, function)
+        refused: list[str] = []
+        for record in records:
+            earlier = case_from_record(case.id, record["record"], case.params)
+            kind = record["kind"]
+            if kind in case.apart:
+                case.earlier_apart[kind] = getattr(earlier, kind)
+                continue
+            index = record["index"]
+            reason = (
+                "declared inputs changed"
+                if earlier.workload != case.workload
+                else "code changed"
+                if record["code"] != code
+                else "other domains are read now"
+                if earlier.domains != self.meters.domains
+                else "round not asked for"
+                if index >= case.options.rounds
+                else "other seed"
+                if record["seed"] != case.options.seed(index)
+                else ""
+            )
+            if reason:
+                refused.append(reason)
+            elif kind == "warmup":
+                case.warmups.extend(earlier.warmups)
+            else:
+                case.rounds[index] = earlier.rounds[0]
+                case.facts.update(earlier.facts)
+                case.status = earlier.status
+                case.warnings.extend(earlier.warnings)
+        case.reused = len(case.rounds)
+        if refused:
+            reasons = ", ".join(dict.fromkeys(refused))
+            self.notes.append(f"{case.id}: {len(refused)} earlier rounds not used ({reasons})")
+
+    def _code(self, case: Measured, function: Callable[..., Any]) -> str:
+        test = getattr(case.item, "function", function)
+        return code_hash(test, function, self.config.rootpath)
+
+    def seed(self, case: Measured) -> int:
+        """Seed of the round that comes next, as far as the journal can tell before the workload is declared."""
+        due = case.due()
+        if not case.adopted and self.journal is not None:
+            there = {r["index"] for r in self.journal.earlier.records if r.get("case") == case.id and "index" in r}
+            due = [index for index in due if index not in there]
+        return case.options.seed(due[0] if due else 0)
+
+    def pedantic_options(self, case: Measured, rounds: int | None, warmup: int | None) -> CaseOptions:
+        """The options of a case whose test names its rounds itself: below the command line, above the marker."""
+        marker = case.item.get_closest_marker("energybench")
+        given = dict(marker.kwargs) if marker else {}
+        given |= {name: value for name, value in (("rounds", rounds), ("warmup", warmup)) if value is not None}
+        return case_options(self.options, given, self._command_line)
+
+    def conditions(self) -> dict[str, float]:
+        """Temperatures and clocks, where the meters can read them."""
+        return self.meters.conditions() if self.meters else {}
+
+    @contextmanager
+    def window(self, case: Measured, label: str) -> Iterator[_Opened]:
+        """A metered window of `case`; once it is closed, what it read stands in `.result`.
+
+        Raises MeterError where the meters are not open.
+        """
+        if self.meters is None:
+            raise MeterError(f"{case.id}: the meters are closed; energy() works only inside the tests of a session")
+        opened = _Opened(self.meters.open_window(label))
+        try:
+            yield opened
+        except BaseException:
+            _discard(opened.window)
+            raise
+        opened.result = opened.window.close()
+
+    def finish_round(
+        self,
+        case: Measured,
+        index: int,
+        window: Window,
+        metrics: Mapping[str, Any],
+        started: str,
+        conditions: Mapping[str, float],
+        function: Callable[..., Any],
+    ) -> None:
+        """Make a round of a closed window and what was recorded in it, and put it on the disk."""
+        numbers, complaints = plain_metrics(metrics)
+        case.warnings += [*complaints, *window.warnings]
+        finished = Round(window, numbers, case.options.seed(index), started, conditions, self.id)
+        case.measured += 1
+        case.measured_this_pass = True
+        if index == WARMUP:
+            case.warmups.append(finished)
+            parts = {"rounds": (), "warmups": (finished,)}
+        else:
+            case.rounds[index] = finished
+            parts = {"rounds": (finished,), "warmups": ()}
+        if self.journal is not None:
+            kind = "warmup" if index == WARMUP else "round"
+            code = self._code(case, function)
+            self._append(
+                case, kind, {**parts, "search": (), "pretraining": ()}, index=index, seed=finished.seed, code=code
+            )
+
+    def finish_apart(self, case: Measured, kind: str, window: Window) -> None:
+        """Take a window that was metered apart (search, pretraining) and put it on the disk."""
+        case.apart[kind].append(window)
+        if self.journal is not None:
+            self._append(case, kind, {"rounds": (), "warmups": ()})
+
+    def _append(self, case: Measured, kind: str, parts: Mapping[str, Any], **more: Any) -> None:
+        from energybench.store import case_record
+
+        assert self.journal is not None
+        record = case_record(replace(self.frozen(case), **parts))
+        self.journal.append({"kind": kind, "case": case.id, "session": self.id, "record": record, **more})
+
+    def frozen(self, case: Measured) -> Case:
+        """The case as a value, with this session's domains and comparability keys."""
+        domains = self.meters.domains if self.meters else ()
+        comparability = {"scope": "machine", **(self.meters.comparability() if self.meters else {})}
+        return case.frozen(domains, comparability, self.options.pue)
+
+    def results(self) -> tuple[Case, ...]:
+        """Every case that has at least one finished round, in the order of the session."""
+        return tuple(self.frozen(case) for case in self.cases.values() if case.rounds)
+
+    @property
+    def status(self) -> str:
+        """regressed, failed, partial or ok: only an ok run may become `latest`."""
+        statuses = {case.status for case in self.cases.values()}
+        if self.gate_failed:
+            return "regressed"
+        if Status.FAILED in statuses:
+            return "failed"
+        if self.interrupted or Status.PARTIAL in statuses or any(not case.ended for case in self.cases.values()):
+            return "partial"
+        return "ok"
+
+    def session_record(self) -> dict[str, Any]:
+        """The stored file's top-level `energybench` object."""
+        from energybench import __version__
+
+        diagnoses = self.meters.diagnoses if self.meters else ()
+        return {
+            "schema": 1,
+            "version": __version__,
+            "session": self.id,
+            "started": self.started.isoformat(),
+            "status": self.status,
+            "pue": self.options.pue,
+            "rounds": self.options.rounds,
+            "meters": list(self.options.meters),
+            "diagnoses": [
+                {"meter": d.meter, "device": d.device, "state": d.state, "reason": d.reason, "remedy": d.remedy}
+                for d in diagnoses
+            ],
+            "notes": list(self.notes),
+        }
+
+
+class _Opened:
+    """An open window and, once it is closed, what it read."""
+
+    def __init__(self, window: OpenWindow) -> None:
+        self.window = window
+        self.result: Window | None = None
+
+
+def _discard(window: OpenWindow) -> None:
+    """Close a window whose call raised; its reading is of no use, and an error in closing must not hide the cause."""
+    try:
+        window.close()
+    except Exception as error:
+        sys.stderr.write(f"energybench: closing the window of a failed call failed too: {error}\n")
+
+
+def now() -> str:
+    """ISO 8601 with offset."""
+    return datetime.datetime.now(datetime.UTC).astimezone().isoformat(timespec="milliseconds")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed random, and numpy and torch where the process has already imported them."""
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and hasattr(numpy, "random"):
+        numpy.random.seed(seed % 2**32)
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "manual_seed"):
+        torch.manual_seed(seed)

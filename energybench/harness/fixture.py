@@ -1,0 +1,306 @@
+"""The `energy` fixture: what a test calls, and the result that it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from energybench.errors import EnergybenchError, UsageError
+from energybench.harness import bridge
+from energybench.harness.case import WARMUP, Measured, plain_facts, plain_metrics
+from energybench.harness.engine import Sweep, now, seed_everything
+from energybench.model import Case, Round, Status, mean
+from energybench.units import kwh
+
+T = TypeVar("T")
+
+_ABSENT: Any = object()
+
+
+class RoundDone(BaseException):
+    """Ends the body of a test whose round is finished while more rounds are due; the item runs again for the next."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `energy(...)` returns once every round of the case is finished: means over the rounds, and the rounds."""
+
+    case: Case
+    _value: Any = field(default=_ABSENT, repr=False)
+    _metrics: Mapping[str, float | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def value(self) -> Any:
+        """What the metered function returned in the last round.
+
+        Raises EnergybenchError where all rounds came from the journal of an earlier session.
+        """
+        if self._value is _ABSENT:
+            raise EnergybenchError(
+                f"{self.case.short_id} has no return value: all its rounds came from an interrupted sweep's journal. "
+                "Record what an assertion needs with energy.record(...)"
+            )
+        return self._value
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """The rounds, in their order; empty with --benchmark-disable."""
+        return self.case.rounds
+
+    @property
+    def joules(self) -> float | None:
+        """Mean IT joules per round over the in-total domains; None where no domain could be read."""
+        return self.case.mean_j
+
+    @property
+    def kwh(self) -> float | None:
+        """Mean energy per round in kWh with PUE; None where no domain could be read."""
+        return self.case.mean_kwh
+
+    @property
+    def it_kwh(self) -> float | None:
+        """Mean IT energy per round in kWh, without PUE."""
+        joules = self.case.mean_j
+        return None if joules is None else kwh(joules)
+
+    @property
+    def seconds(self) -> float | None:
+        """Mean seconds per round; None with --benchmark-disable."""
+        return mean(self.case.seconds)
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the rounds of what was recorded as accuracy. Raises EnergybenchError where nothing was."""
+        return self.metric("accuracy")
+
+    def metric(self, name: str) -> float:
+        """Mean over the rounds of what was recorded under `name`. Raises EnergybenchError where nothing was."""
+        value = mean(self.case.metric(name)) if self.case.rounds else self._metrics.get(name)
+        if value is None:
+            raise EnergybenchError(
+                f"{self.case.short_id} recorded no {name}: call energy.record({name}=...) inside the metered function"
+            )
+        return value
+
+
+class Energy:
+    """One pass of one case. A test calls it once, or calls `pedantic` once."""
+
+    def __init__(self, sweep: Sweep, case: Measured, benchmark: Any | None) -> None:
+        self._sweep = sweep
+        self._case = case
+        self._benchmark = benchmark
+        self._used = False
+        self._open: Any | None = None
+        self._metrics: dict[str, Any] | None = None
+        seed_everything(self.seed)
+
+    # what a test calls
+
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Result:
+        """Meter one call of `function`: one round of this case.
+
+        Where more rounds are due the body of the test ends here and the whole test runs again, so that every round
+        starts from the same state; after the last round the result of all of them is returned.
+
+        Raises EnergybenchError when the fixture was used before in this test.
+        """
+        self._use()
+        if self._sweep.disabled:
+            return self._unmetered(function, args, kwargs)
+        case = self._case
+        self._sweep.adopt(case, function)
+        due = case.due()
+        value = _ABSENT
+        if due:
+            value = self._round(due[0], function, args, kwargs)
+            if case.due():
+                raise RoundDone
+        return self._finish(value)
+
+    def pedantic(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        setup: Callable[[], Any] | None = None,
+        teardown: Callable[..., Any] | None = None,
+        rounds: int | None = None,
+        warmup_rounds: int | None = None,
+    ) -> Result:
+        """Meter `function` in a loop inside this test: `setup`, unmetered, makes the state of every round.
+
+        `setup` may return `(args, kwargs)`; `teardown` is called with the same arguments after each round. `rounds` and
+        `warmup_rounds` stand in for the marker's; the command line beats both.
+
+        Raises UsageError for several rounds without `setup`, which would train an already trained model.
+        """
+        self._use()
+        case = self._case
+        case.options = self._sweep.pedantic_options(case, rounds, warmup_rounds)
+        if setup is None and case.options.rounds + case.options.warmup > 1 and not self._sweep.disabled:
+            raise UsageError(
+                f"{case.id}: energy.pedantic with {case.options.rounds} rounds and {case.options.warmup} warm-ups "
+                "needs setup=, which makes each round's state; or call energy(...), whose rounds are whole tests"
+            )
+        call_args, call_kwargs = tuple(args), dict(kwargs or {})
+
+        def prepare() -> tuple[tuple[Any, ...], dict[str, Any]]:
+            made = setup() if setup is not None else None
+            if made is None:
+                return call_args, call_kwargs
+            if args or kwargs:
+                raise UsageError(
+                    f"{case.id}: setup= returned arguments although args or kwargs were given: choose one way"
+                )
+            return tuple(made[0]), dict(made[1])
+
+        if self._sweep.disabled:
+            ready = prepare()
+            result = self._unmetered(function, *ready)
+            if teardown is not None:
+                teardown(*ready[0], **ready[1])
+            return result
+        self._sweep.adopt(case, function)
+        value = _ABSENT
+        for index in case.due():
+            seed_everything(case.options.seed(index))
+            ready = prepare()
+            value = self._round(index, function, *ready)
+            if teardown is not None:
+                teardown(*ready[0], **ready[1])
+        return self._finish(value)
+
+    @contextmanager
+    def lap(self, label: str) -> Iterator[None]:
+        """Meter a part of the round, such as an epoch. Does nothing outside a round and with --benchmark-disable."""
+        if self._open is None:
+            yield
+            return
+        with self._open.window.lap(label):
+            yield
+        self._sweep.on_progress(self._case, label, self._open.window.peek())
+
+    def record(self, **metrics: Any) -> None:
+        """Store numbers with the round that is running: accuracy in [0, 1], epochs, images, ...
+
+        Raises UsageError outside a round, and for a value that is no number.
+        """
+        if self._metrics is None:
+            raise UsageError(
+                f"{self._case.id}: energy.record(...) belongs inside the function that energy(...) meters: after it, "
+                "the round is already on the disk"
+            )
+        plain_metrics(metrics)
+        self._metrics.update(metrics)
+
+    @contextmanager
+    def apart(self, label: str) -> Iterator[None]:
+        """Meter `search` or `pretraining` in a window of its own, outside the rounds.
+
+        Raises UsageError for another label and inside a round.
+        """
+        if label not in self._case.apart:
+            raise UsageError(f"energy.apart({label!r}): only {' and '.join(self._case.apart)} are metered apart")
+        if self._open is not None:
+            raise UsageError(
+                f"energy.apart({label!r}) inside a round would count its energy twice: call it before energy()"
+            )
+        if self._sweep.disabled:
+            yield
+            return
+        self._sweep.on_progress(self._case, label, None)
+        with self._sweep.window(self._case, label) as opened:
+            yield
+        assert opened.result is not None
+        self._sweep.finish_apart(self._case, label, opened.result)
+
+    def workload(self, **inputs: Any) -> None:
+        """Declare what this case is: model, compressor and its given parameters, data and split, batch, schedule.
+
+        Plain JSON values. Their hash must match in a comparison and when a sweep is resumed. Never seeds, and nothing
+        that was measured or found. Raises UsageError after the round and for values that are not JSON.
+        """
+        if self._used:
+            raise UsageError(f"{self._case.id}: declare the workload before energy(...) is called")
+        self._case.inputs.update(plain_facts(inputs))
+
+    def facts(self, **facts: Any) -> None:
+        """Store what is worth knowing of the case: hyper-parameters, parameter counts, a compression report."""
+        self._case.facts.update(plain_facts(facts))
+
+    def failed_accuracy(self, reason: str) -> None:
+        """Label the case `failed-accuracy`: it ended below its tolerance, so its energy is no saving."""
+        self._case.status = Status.FAILED_ACCURACY
+        self._case.warnings.append(reason)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the round that comes next, or that is running."""
+        return self._sweep.seed(self._case)
+
+    def resumed(self, function: Callable[..., Any]) -> bool:
+        """Whether every round of this case comes from an interrupted sweep's journal, so that `function` will not run.
+
+        Ask after the workload is declared and before costly preparation.
+        """
+        if self._sweep.disabled:
+            return False
+        self._sweep.adopt(self._case, function)
+        return not self._case.due()
+
+    # how it works
+
+    def _use(self) -> None:
+        if self._used:
+            raise EnergybenchError(
+                f"{self._case.id} used the energy fixture twice: one case is one metered function; make two tests of it"
+            )
+        self._used = True
+
+    def _round(self, index: int, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        sweep, case = self._sweep, self._case
+        seed_everything(case.options.seed(index))
+        sweep.on_progress(case, "warm-up" if index == WARMUP else f"round {index + 1}/{case.options.rounds}", None)
+        started, conditions = now(), sweep.conditions()
+        self._metrics = {}
+        try:
+            with sweep.window(case, case.id) as opened:
+                self._open = opened
+                value = function(*args, **kwargs)
+            window = opened.result
+        finally:
+            self._open, metrics, self._metrics = None, self._metrics, None
+        assert window is not None
+        assert metrics is not None
+        sweep.finish_round(case, index, window, metrics, started, conditions, function)
+        return value
+
+    def _finish(self, value: Any) -> Result:
+        from energybench.store import case_record
+
+        case = self._case
+        frozen = self._sweep.frozen(case)
+        case.record = case_record(frozen)
+        if self._benchmark is not None:
+            bridge.replay(case.item, self._benchmark, frozen.seconds, case.record)
+        case.replayed = True
+        return Result(frozen, value)
+
+    def _unmetered(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
+        self._metrics = {}
+        try:
+            if self._benchmark is not None:
+                value = self._benchmark(function, *args, **kwargs)  # disabled: calls it once
+            else:
+                value = function(*args, **kwargs)
+        finally:
+            metrics, self._metrics = self._metrics, None
+        return Result(self._sweep.frozen(self._case), value, plain_metrics(metrics or {})[0])
+
+    def close(self) -> None:
+        """Keep pytest-benchmark from complaining about a fixture that a failed or unfinished pass never reached."""
+        if self._benchmark is not None and not self._case.replayed:
+            self._benchmark.skipped = True

@@ -1,0 +1,95 @@
+"""Runs each case once per round and lets pytest report it once.
+
+pytest's own protocol runs an item once. Here a case is passed through the runner's `runtestprotocol` with log=False as
+often as rounds are due; only the reports of the last pass (or of the pass that failed) are logged, so that every case
+appears once on the screen, in JUnit XML and in the exit status. `runtestprotocol` is the one undocumented function in
+use; it is reached through the plugin manager and held by a contract test. Repeating the item in `session.items`
+instead reports it several times, and repeating the call inside one body trains an already trained model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from energybench.harness.case import Measured
+from energybench.harness.engine import CASE, Sweep
+from energybench.model import Status
+
+
+def run_all(session: pytest.Session, sweep: Sweep, is_gate: Callable[[pytest.Item], bool]) -> bool | None:
+    """pytest_runtestloop: every item in its order, each case as often as rounds are due, gates last.
+
+    Returns None (pytest's own loop runs) where there is nothing of ours to do.
+    """
+    if session.config.option.collectonly or session.testsfailed:
+        return None
+    if not sweep.cases and not any(is_gate(item) for item in session.items):
+        return None
+    sweep.begin()
+    items = sorted(session.items, key=is_gate)  # stable: other plugins' order is kept, gates come last
+    for position, item in enumerate(items):
+        following = items[position + 1] if position + 1 < len(items) else None
+        while True:
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
+            case = item.stash.get(CASE, None)
+            if case is None or case.ended:
+                break
+    return True
+
+
+def run_pass(
+    item: pytest.Item,
+    following: pytest.Item | None,
+    case: Measured,
+    between: Callable[[Measured], None],
+) -> None:
+    """One pass of a case: silent while rounds are due, logged when the case is done or something failed."""
+    runner: Any = item.config.pluginmanager.get_plugin("runner")
+    case.measured_this_pass = False
+    item.user_properties.clear()  # it grows with every pass
+    hook = item.ihook
+    if not case.announced:
+        case.announced = True
+        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports: Sequence[pytest.TestReport] = runner.runtestprotocol(item, log=False, nextitem=following)
+    case.call_seconds += sum(report.duration for report in reports if report.when == "call")
+    good = all(report.passed for report in reports)
+    if good and case.round_done:
+        between(case)
+        return
+    case.ended = True
+    case.passed = good
+    _settle(case, reports)
+    between(case)
+    for report in reports:
+        if report.when == "call":
+            report.duration = case.call_seconds  # JUnit and --durations then show all rounds
+        hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+
+def _settle(case: Measured, reports: Sequence[pytest.TestReport]) -> None:
+    """The case's status, now that its last pass is over."""
+    if any(report.failed for report in reports):
+        case.status = Status.FAILED
+        reason = next((_last_line(report) for report in reports if report.failed), "")
+        case.warnings.append(f"the test failed: {reason}")
+    elif case.rounds and not case.replayed:
+        case.status = Status.PARTIAL
+    if case.record is not None:
+        case.record["status"] = str(case.status)
+        case.record["warnings"] = list(dict.fromkeys(case.warnings))
+
+
+def _last_line(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else report.longreprtext
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[0][:300] if lines else "no message"

@@ -1,0 +1,312 @@
+"""What the user asked for: ini file < marker < command line, in one frozen value each for the session and the case.
+
+A command-line option beats a marker, since `pytest benches/test_epoch.py --energy-rounds 5` must mean what it says; a
+marker beats the ini file, since it knows its own case better than the project's default does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from energybench.errors import UsageError
+
+PROFILES = ("quick", "standard", "paper")
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyOptions:
+    """The session's options after merging ini file and command line; None means that nobody said anything."""
+
+    pue: float = 1.0
+    rounds: int | None = None
+    warmup: int | None = None
+    seeds: tuple[int, ...] | None = None
+    meters: tuple[str, ...] = ("auto",)
+    powercap_root: Path | None = None
+    cpu_tdp_w: float | None = None
+    estimate: bool = True
+    resume: bool = False
+    save: bool = True
+    compare: str | None = None
+    margin: float = 0.05
+    accuracy_margin: float = 0.005
+    noise_floor: float = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class CaseOptions:
+    """How one case is measured: rounds and warm-up rounds, and the seed of each round."""
+
+    rounds: int
+    warmup: int
+    seeds: tuple[int, ...]
+
+    def seed(self, index: int) -> int:
+        """Seed of round `index`; warm-up rounds (negative index) use the first round's."""
+        return self.seeds[max(0, index)]
+
+
+def _pue(text: str) -> float:
+    value = _number(text, "a PUE is a number of at least 1")
+    if value < 1:
+        raise ValueError(f"a PUE is a number of at least 1 (total power of the data centre / IT power), not {text!r}")
+    return value
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{what}, not {text!r}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{what}, not {text!r}")
+    return value
+
+
+def _whole(least: int, what: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise ValueError(f"{what} is a whole number of at least {least}, not {text!r}")
+        return value
+
+    return parse
+
+
+def _fraction(what: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = _number(text, f"{what} is a fraction between 0 and 1")
+        if not 0 < value < 1:
+            raise ValueError(f"{what} is a fraction between 0 and 1 (0.05 = 5 %), not {text!r}")
+        return value
+
+    return parse
+
+
+def _watts(text: str) -> float:
+    value = _number(text, "a rated power is a number of watts above 0")
+    if value <= 0:
+        raise ValueError(f"a rated power is a number of watts above 0, not {text!r}")
+    return value
+
+
+def _words(text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise ValueError(f"expected a comma-separated list of names, not {text!r}")
+    return words
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(word) for word in _words(text)]
+    except ValueError:
+        raise ValueError(f"seeds are whole numbers separated by commas, such as 0,1,2, not {text!r}") from None
+
+
+def _profile(text: str) -> str:
+    if text not in PROFILES:
+        raise ValueError(f"unknown profile {text!r}: choose one of {', '.join(PROFILES)}")
+    return text
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key.strip() or not equals:
+        raise ValueError(f"expected NAME=VALUE, such as lr=0.02, not {text!r}")
+    return key.strip(), value.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One `--energy-NAME VALUE` with its ini twin `energy_name`."""
+
+    name: str
+    parse: Callable[[str], Any]
+    metavar: str
+    help: str
+    default: Any = None
+    repeat: bool = False
+
+    @property
+    def dest(self) -> str:
+        return "energy_" + self.name.replace("-", "_")
+
+
+_VALUES = (
+    _Option("pue", _pue, "X", "power usage effectiveness (>= 1) applied to kWh on output; joules stay IT energy", 1.0),
+    _Option("rounds", _whole(1, "the number of rounds"), "N", "metered rounds per case (default: 1; CI: 3 or more)"),
+    _Option("warmup", _whole(0, "the number of warm-up rounds"), "N", "warm-up rounds per case, metered apart"),
+    _Option("seeds", _seeds, "S,S,...", "seed of each round (default: 0, 1, 2, ...); sets the number of rounds too"),
+    _Option(
+        "meters",
+        _words,
+        "NAME,...",
+        "auto, nvml, rapl, pyrapl, estimate or replay:FILE (default: auto, all that can be read)",
+        ["auto"],
+    ),
+    _Option("powercap-root", Path, "DIR", "folder that stands for /sys/class/powercap"),
+    _Option("cpu-tdp", _watts, "WATTS", "rated power of the CPU for the estimate where no counter can be read"),
+    _Option(
+        "compare", str, "REF", "compare with a stored run at the end; one test item per case fails where it is worse"
+    ),
+    _Option("margin", _fraction("the energy margin"), "X", "relative energy margin of --energy-compare", 0.05),
+    _Option("accuracy-margin", _fraction("the accuracy margin"), "X", "accuracy margin (0.005 = 0.5 points)", 0.005),
+    _Option(
+        "noise-floor", _fraction("the noise floor"), "X", "assumed relative noise where a side has one round", 0.03
+    ),
+    _Option("profile", _profile, "NAME", f"{', '.join(PROFILES)} (default: standard with a GPU, else quick)"),
+    _Option("models", _words, "NAME,...", "models to run, for suites that choose by model"),
+    _Option("compressors", _words, "NAME,...", "compressors to run: none, stego, prune, lowrank"),
+    _Option("data", str, "SPEC", "auto, mnist5k, digits, imagefolder:PATH or imagenet:PATH", "auto"),
+    _Option("weights", str, "SPEC", "auto, imagenet, pretrained, none or file:PATH", "auto"),
+    _Option("study", _words, "NAME,...", "further files of benches/ to run (epoch, ...), or all", []),
+    _Option("tolerance", _fraction("the tolerance"), "X", "accuracy a compressor may cost (0.01 = 1 point)", 0.01),
+    _Option(
+        "set", _assignment, "NAME=VALUE", "override a hyper-parameter of the profile; may be repeated", [], repeat=True
+    ),
+)
+
+_FLAGS = (
+    ("resume", "reuse the finished rounds of the interrupted sweep and measure only what is missing"),
+    ("no-save", "do not store this run in .benchmarks/"),
+    ("no-estimate", "leave CPU and RAM without a counter absent instead of estimating them"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option, its ini twin and nothing else; called from pytest_addoption."""
+    group = parser.getgroup("energybench", "energybench: energy of benchmark cases in joules and kWh")
+    for option in _VALUES:
+        group.addoption(
+            f"--energy-{option.name}",
+            dest=option.dest,
+            metavar=option.metavar,
+            type=_argument(option.parse),
+            action="append" if option.repeat else "store",
+            default=None,
+            help=option.help,
+        )
+        parser.addini(option.dest, option.help, type=_ini_type(option), default=None)
+    for name, help_text in _FLAGS:
+        dest = "energy_" + name.replace("-", "_")
+        group.addoption(f"--energy-{name}", dest=dest, action="store_true", default=None, help=help_text)
+        parser.addini(dest, help_text, type="bool", default=False)
+
+
+def _ini_type(option: _Option) -> Literal["linelist", "string"]:
+    return "linelist" if option.repeat else "string"
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def merge(config: pytest.Config) -> EnergyOptions:
+    """Merge ini file and command line, write the merged values back to `config.option`, and check what can be checked.
+
+    Suites read the merged values with `config.getoption("energy_models")` and the like.
+
+    Raises UsageError for an ini value that does not parse and for seeds that do not fit the rounds.
+    """
+    for option in _VALUES:
+        if getattr(config.option, option.dest) is None:
+            setattr(config.option, option.dest, _from_ini(config, option))
+    for name, _ in _FLAGS:
+        dest = "energy_" + name.replace("-", "_")
+        if getattr(config.option, dest) is None:
+            setattr(config.option, dest, bool(config.getini(dest)))
+    given = config.option
+    given.energy_set = dict(given.energy_set or [])
+    if given.energy_seeds and given.energy_rounds and given.energy_rounds > len(given.energy_seeds):
+        raise UsageError(
+            f"{given.energy_rounds} rounds but {len(given.energy_seeds)} seeds: give one seed per round, "
+            "or drop --energy-rounds"
+        )
+    return EnergyOptions(
+        pue=given.energy_pue,
+        rounds=given.energy_rounds,
+        warmup=given.energy_warmup,
+        seeds=tuple(given.energy_seeds) if given.energy_seeds else None,
+        meters=tuple(given.energy_meters),
+        powercap_root=given.energy_powercap_root,
+        cpu_tdp_w=given.energy_cpu_tdp,
+        estimate=not given.energy_no_estimate,
+        resume=given.energy_resume,
+        save=not given.energy_no_save,
+        compare=given.energy_compare,
+        margin=given.energy_margin,
+        accuracy_margin=given.energy_accuracy_margin,
+        noise_floor=given.energy_noise_floor,
+    )
+
+
+def _from_ini(config: pytest.Config, option: _Option) -> Any:
+    text = config.getini(option.dest)
+    if not text:
+        return option.default
+    try:
+        return [option.parse(line) for line in text] if option.repeat else option.parse(text)
+    except ValueError as error:
+        raise UsageError(f"{option.dest} in {config.inipath or 'the ini file'}: {error}") from None
+
+
+def case_options(options: EnergyOptions, marker: Mapping[str, Any] | None, command_line: frozenset[str]) -> CaseOptions:
+    """The case's own options: the marker's where the command line is silent, else the session's.
+
+    `command_line` holds the names that were given on the command line (they beat the marker; the ini file does not).
+    Raises UsageError for an unknown keyword, a bad value, or seeds that do not fit the rounds.
+    """
+    given = dict(marker or {})
+    known = {field.name for field in fields(CaseOptions)}
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UsageError(
+                f"@pytest.mark.energybench has no keyword {name!r} (known: {', '.join(sorted(known))}){hint}"
+            )
+
+    def chosen(name: str) -> Any:
+        session = getattr(options, name)
+        return session if name in command_line or name not in given else given[name]
+
+    rounds, warmup, seeds = chosen("rounds"), chosen("warmup"), chosen("seeds")
+    for name, value, least in (("rounds", rounds, 1), ("warmup", warmup, 0)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+            raise UsageError(
+                f"@pytest.mark.energybench({name}=...) is a whole number of at least {least}, not {value!r}"
+            )
+    if seeds is not None:
+        seeds = tuple(seeds)
+        if not seeds or not all(isinstance(seed, int) for seed in seeds):
+            raise UsageError(f"@pytest.mark.energybench(seeds=...) is a list of whole numbers, not {list(seeds)!r}")
+    if "seeds" in command_line and "rounds" not in command_line:
+        rounds = len(seeds)
+    rounds = rounds or (len(seeds) if seeds else 1)
+    if seeds is not None and rounds > len(seeds):
+        raise UsageError(f"{rounds} rounds but {len(seeds)} seeds: give one seed per round")
+    return CaseOptions(rounds, warmup or 0, seeds[:rounds] if seeds else tuple(range(rounds)))
+
+
+def on_command_line(config: pytest.Config) -> frozenset[str]:
+    """Which of rounds, warmup and seeds were given on the command line. Call it before `merge`."""
+    names = ("rounds", "warmup", "seeds")
+    return frozenset(name for name in names if getattr(config.option, f"energy_{name}") is not None)

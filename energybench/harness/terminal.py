@@ -1,0 +1,110 @@
+"""What the terminal shows of a session: where the joules come from, a line per round, the table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from energybench.harness.case import Measured
+from energybench.harness.engine import Sweep
+from energybench.model import Domain, Provenance
+from energybench.units import duration, watt_hours
+
+
+def header(sweep: Sweep) -> list[str]:
+    """After collection: which domains are measured, integrated, estimated or absent, and why."""
+    options = sweep.options
+    rounds = "/".join(map(str, sorted({case.options.rounds for case in sweep.cases.values()})))
+    lines = [
+        f"energybench: {len(sweep.cases)} cases, {rounds} round{'' if rounds == '1' else 's'} each, "
+        f"PUE {options.pue:g}, store {sweep.storage if options.save else 'off'}"
+    ]
+    if sweep.disabled:
+        return [*lines, "energybench: --benchmark-disable: every case is called once and not metered"]
+    assert sweep.meters is not None
+    for provenance in Provenance:
+        domains = [d for d in sweep.meters.domains if d.provenance is provenance]
+        if domains:
+            lines.append(f"energybench: {provenance}: {_domains(domains)}")
+    if not sweep.meters.domains:
+        lines.append("energybench: no energy counter and no estimate: seconds and accuracy only")
+    lines += [
+        f"energybench: {diagnosis.state}: {diagnosis.device or diagnosis.meter}: {diagnosis.reason}"
+        for diagnosis in sweep.meters.diagnoses
+        if diagnosis.state != "ok"
+    ]
+    return lines
+
+
+def _domains(domains: Sequence[Domain]) -> str:
+    return ", ".join(
+        domain.name
+        + f" ({domain.meter})"
+        + ("" if domain.in_total else ", not in the total")
+        + (f", {domain.note}" if domain.note else "")
+        for domain in domains
+    )
+
+
+def round_line(sweep: Sweep, case: Measured) -> str:
+    """One line for the rounds that a pass has just finished."""
+    frozen = sweep.frozen(case)
+    head = f"[{case.position}/{len(sweep.cases)}] {frozen.short_id}"
+    if not frozen.rounds:
+        return f"{head}: no finished round" if case.ended else f"{head}: warm-up done"
+    last = frozen.rounds[-1]
+    count = f"round {len(frozen.rounds)}/{case.options.rounds}"
+    parts = [count, duration(last.window.seconds)]
+    joules = last.window.total_j(frozen.total_domains)
+    if joules is not None:
+        parts.append(f"{watt_hours(joules * sweep.options.pue)} {frozen.provenance}")
+    for name in ("accuracy", "epochs"):
+        value = last.metrics.get(name)
+        if value is not None:
+            parts.append(f"{name} {value:.3g}" if name == "accuracy" else f"{value:.0f} {name}")
+    if case.reused:
+        parts.append(f"{case.reused} from the interrupted sweep")
+    if case.ended and case.status != "ok":
+        parts.append(str(case.status))
+    return f"{head}: {', '.join(parts)}"
+
+
+def write_between(config: pytest.Config, line: str) -> None:
+    """Write a line between two passes, where pytest's capture is suspended; nothing under -q."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and config.get_verbosity() >= 0:
+        reporter.write(_fresh(config) + line)
+
+
+def case_letter(
+    sweep: Sweep, case: Measured, config: pytest.Config, *, failed: bool
+) -> tuple[str, str, tuple[str, dict[str, bool]]]:
+    """Category, letter and word for a finished case: its figures stand where other tests have a dot."""
+    line = _fresh(config) + round_line(sweep, case)
+    if failed:
+        return "failed", line, ("FAILED", {"red": True})
+    return "passed", line, ("PASSED", {})
+
+
+def _fresh(config: pytest.Config) -> str:
+    """A newline, unless the cursor is at the start of a line already."""
+    return "\n" if config.get_terminal_writer().width_of_current_line else ""
+
+
+def summary(reporter: pytest.TerminalReporter, sweep: Sweep, stored: str) -> None:
+    """The table at the end, the notes, and where the run was stored."""
+    from energybench.reports.text import run_table
+
+    cases = sweep.results()
+    reporter.section("energybench", sep="-")
+    if cases:
+        reporter.write_line(run_table(cases, width=_width(reporter)))
+    for note in sweep.notes:
+        reporter.write_line(f"note: {note}")
+    if stored:
+        reporter.write_line(stored)
+
+
+def _width(reporter: pytest.TerminalReporter) -> int:
+    return int(reporter.config.get_terminal_writer().fullwidth)
