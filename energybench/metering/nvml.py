@@ -25,6 +25,7 @@ _COUNTER_PERIOD_S = 0.1  # data-centre GPUs tick about every 100 ms, others fast
 _SAMPLE_PERIOD_S = 0.1
 _GAIN_REL = 0.05
 _POWER_STEP_W = 1e-3
+_POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT, which old versions of the binding do not name
 _DRIVER_REMEDY = "load the NVIDIA driver; `nvidia-smi` must work for this user"
 _NO_DRIVER_REMEDY = "where there is an NVIDIA GPU, install its driver or start the container with --gpus all"
 
@@ -185,7 +186,7 @@ def _power_reader(pynvml: Any, board: Board) -> Callable[[], float]:
     """Watts now: the instantaneous field where the GPU offers it, else the power that NVML may average over 1 s."""
 
     def instant() -> float:
-        value = pynvml.nvmlDeviceGetFieldValues(board.handle, [pynvml.NVML_FI_DEV_POWER_INSTANT])[0]
+        value = pynvml.nvmlDeviceGetFieldValues(board.handle, [_POWER_INSTANT])[0]
         if value.nvmlReturn != pynvml.NVML_SUCCESS:
             raise pynvml.NVMLError(value.nvmlReturn)
         return int(value.value.uiVal) / 1000
