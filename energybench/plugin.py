@@ -42,6 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
         options = merge(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
+    if options.compare is not None and config.getoption("dist", "no") != "no":
+        from energybench.harness.gate import REFUSAL
+
+        raise pytest.UsageError(REFUSAL)
     use_rootdir_storage(config)
     from energybench.harness.engine import Sweep
 
@@ -194,6 +198,8 @@ class EnergyPlugin:
         return True
 
     def _after_pass(self, case: Any) -> None:
+        if self.sweep.disabled:
+            return
         from energybench.harness.terminal import round_line, write_between
 
         if self.progress is not None:
@@ -201,7 +207,7 @@ class EnergyPlugin:
             names = self.sweep.frozen(case).total_domains
             self.progress.round_done(rounds[-1].window.total_j(names) if rounds and case.measured_this_pass else None)
         if not case.ended or case.item.config.get_verbosity() > 0:
-            write_between(case.item.config, round_line(self.sweep, case))
+            write_between(case.item.config, round_line(self.sweep, case) + " " * case.ended)
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
@@ -267,6 +273,7 @@ class EnergyPlugin:
         if sweep.cases and not sweep.disabled and sweep.meters is not None:
             from energybench.harness.saving import save
 
+            sweep.settle()
             try:
                 path = save(session.config, sweep)
                 self.stored = f"stored as {path}" if path else ""

@@ -44,6 +44,8 @@ class Measured:
     announced: bool = False
     """pytest was told that the case has started"""
     measured_this_pass: bool = False
+    restarted: bool = False
+    """this pass ended before its round: it was prepared with another seed than the round that is due"""
     replayed: bool = False
     """all rounds are finished and were handed to pytest-benchmark"""
     call_seconds: float = 0.0
@@ -60,7 +62,7 @@ class Measured:
     @property
     def round_done(self) -> bool:
         """Whether this pass ended with a finished round while more are due: the item runs again, silently."""
-        return self.measured_this_pass and not self.replayed and bool(self.due())
+        return (self.measured_this_pass or self.restarted) and not self.replayed and bool(self.due())
 
     @property
     def params(self) -> dict[str, Any]:
@@ -128,6 +130,8 @@ def plain_metrics(metrics: Mapping[str, Any]) -> tuple[dict[str, float | None], 
     warnings: list[str] = []
     for name, value in metrics.items():
         try:
+            if isinstance(value, str | bytes):
+                raise TypeError(value)
             number = float(value)
         except (TypeError, ValueError):
             raise UsageError(f"energy.record({name}=...) takes a number, not {type(value).__name__}") from None

@@ -1,9 +1,10 @@
 """Has the code of a case changed since a round was journalled? A hash over the text that the case runs.
 
-It covers the test function, the function that was metered, and every module under rootdir that the test's module
-imports, directly or through others, wherever in the file the import stands. Comments, blank lines and decorators do
-not count: adding a model to `parametrize` must not throw away finished rounds. The import statements are read from the
-text rather than from sys.modules, since what happens to be loaded depends on which cases ran before.
+It covers the test function, the function that was metered, the rest of the test's file without its other tests, and
+every module under rootdir that this file imports, directly or through others, wherever in the file the import stands.
+Comments, blank lines and decorators do not count: adding a model to `parametrize` must not throw away finished rounds.
+The import statements are read from the text rather than from sys.modules, since what happens to be loaded depends on
+which cases ran before.
 
 The text is used, not `ast.dump`, whose form differs between Python versions.
 """
@@ -28,16 +29,19 @@ _FOREIGN = {"site-packages", "dist-packages", ".venv", "venv", ".tox", ".nox"}
 def code_hash(test: Callable[..., Any], target: Callable[..., Any], rootdir: Path) -> str:
     """16 hex digits over the normalised text of `test`, `target` and the rootdir modules that they import."""
     digest = hashlib.sha256()
+    rootdir = rootdir.resolve()
     sources = [_function_text(test), _function_text(target)]
     files: dict[Path, None] = {}
     for function in (test, target):
         file = _file_of(function)
         if file is not None and _is_ours(file, rootdir):
             _collect(file, rootdir, files)
-    # The files of the two functions themselves count through the functions: a new case beside them changes nothing.
-    own = {_file_of(test)}
-    sources += [_file_text(file, file.stat().st_mtime_ns) for file in sorted(files) if file not in own]
-    sources += [_file_text(file, file.stat().st_mtime_ns) for file in _conftests(_file_of(test), rootdir)]
+    own = _file_of(test)
+    if own is not None:
+        # A new test beside this one changes nothing; a helper that both call does.
+        sources.append(_without_tests(own, own.stat().st_mtime_ns, _unwrapped(test).__qualname__.partition(".")[0]))
+    sources += [_file_text(file, file.stat().st_mtime_ns) for file in sorted(files) if file != own]
+    sources += [_file_text(file, file.stat().st_mtime_ns) for file in _conftests(own, rootdir)]
     for source in sources:
         digest.update(source.encode())
         digest.update(b"\0")
@@ -51,7 +55,7 @@ def normalise(source: str) -> str:
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (SyntaxError, tokenize.TokenError, IndentationError):
         return "\n".join(line.rstrip() for line in source.splitlines())
-    lines = source.splitlines()
+    lines = source.split("\n")
     for token in reversed(tokens):
         if token.type == tokenize.COMMENT:
             row, column = token.start
@@ -60,9 +64,30 @@ def normalise(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for decorator in node.decorator_list:
-                dropped.update(range(decorator.lineno, (decorator.end_lineno or decorator.lineno) + 1))
+                dropped.update(_rows(decorator))
     kept = (line.rstrip() for number, line in enumerate(lines, 1) if number not in dropped)
     return "\n".join(line for line in kept if line)
+
+
+def _rows(node: ast.stmt | ast.expr) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+
+
+@functools.lru_cache(maxsize=512)
+def _without_tests(file: Path, _changed_ns: int, keep_class: str) -> str:
+    """The normalised text of a test file without its test functions, and without test classes but `keep_class`."""
+    text = _file_text(file, _changed_ns)
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return text
+    dropped: set[int] = set()
+    for node in ast.walk(tree):
+        is_test = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
+        is_class = isinstance(node, ast.ClassDef) and node.name.startswith("Test") and node.name != keep_class
+        if isinstance(node, ast.stmt) and (is_test or is_class):
+            dropped.update(_rows(node))
+    return "\n".join(line for number, line in enumerate(text.split("\n"), 1) if number not in dropped)
 
 
 def _function_text(function: Callable[..., Any]) -> str:

@@ -98,31 +98,38 @@ class Sweep:
 
     def begin(self) -> None:
         """Open the journal. Raises UsageError where another sweep writes to the same store."""
-        if not self.options.save:
+        if not self.options.save or self.disabled or not self.cases:
             return
         from energybench.harness.journal import open_journal
 
         name = f"{self.started:%Y%m%dT%H%M%S}-{self.id}"
         self.journal = open_journal(self.storage, name, resume=self.options.resume)
         earlier = self.journal.earlier
-        if self.options.resume and not earlier.records:
+        if self.options.resume and not earlier.open:
             self.notes.append("nothing to resume: no unfinished sweep in the journal; everything is measured")
         if earlier.damaged:
             self.notes.append(
                 f"{earlier.damaged} damaged lines of the journal were left out; those rounds are repeated"
             )
-        unknown = {r["case"] for r in earlier.records if r.get("kind") == "round"} - self.cases.keys()
+        unknown = {r["case"] for r in earlier.open if r["kind"] == "round"} - self.cases.keys()
         if unknown:
-            count = sum(1 for r in earlier.records if r.get("kind") == "round" and r["case"] in unknown)
+            count = sum(1 for r in earlier.open if r["kind"] == "round" and r["case"] in unknown)
             some = ", ".join(sorted(unknown)[:3])
             self.notes.append(f"{count} earlier rounds belong to no selected case (renamed or deselected): {some}")
+
+    def settle(self) -> None:
+        """At the end of the session: a case that was cut short between its rounds is partial."""
+        for case in self.cases.values():
+            if case.rounds and not case.replayed and case.status is not Status.FAILED:
+                case.status = Status.PARTIAL
 
     def close(self) -> None:
         """Mark a complete sweep as ended, release journal and meters."""
         if self.journal is not None:
-            complete = all(case.replayed and not case.due() for case in self.cases.values())
+            # A case that was skipped before its first round has nothing that a resumed sweep could complete.
+            complete = all(case.replayed or (case.ended and case.status is Status.OK) for case in self.cases.values())
             if complete and not self.interrupted:
-                self.journal.end()
+                self.journal.end(self.cases)
             self.journal.close()
             self.journal = None
         if self.meters is not None:
@@ -136,7 +143,7 @@ class Sweep:
         case.adopted = True
         if self.journal is None or self.meters is None:
             return
-        records = [r for r in self.journal.earlier.records if r.get("case") == case.id]
+        records = [r for r in self.journal.earlier.open if r["case"] == case.id]
         if not records:
             return
         from energybench.store import case_from_record
@@ -185,7 +192,7 @@ class Sweep:
         """Seed of the round that comes next, as far as the journal can tell before the workload is declared."""
         due = case.due()
         if not case.adopted and self.journal is not None:
-            there = {r["index"] for r in self.journal.earlier.records if r.get("case") == case.id and "index" in r}
+            there = {r["index"] for r in self.journal.earlier.open if r["case"] == case.id and "index" in r}
             due = [index for index in due if index not in there]
         return case.options.seed(due[0] if due else 0)
 

@@ -95,7 +95,8 @@ class Energy:
         self._used = False
         self._open: Any | None = None
         self._metrics: dict[str, Any] | None = None
-        seed_everything(self.seed)
+        self._prepared_with = self.seed
+        seed_everything(self._prepared_with)
 
     # what a test calls
 
@@ -111,7 +112,7 @@ class Energy:
         if self._sweep.disabled:
             return self._unmetered(function, args, kwargs)
         case = self._case
-        self._sweep.adopt(case, function)
+        self._adopt(function)
         due = case.due()
         value = _ABSENT
         if due:
@@ -248,10 +249,17 @@ class Energy:
         """
         if self._sweep.disabled:
             return False
-        self._sweep.adopt(self._case, function)
+        self._adopt(function)
         return not self._case.due()
 
     # how it works
+
+    def _adopt(self, function: Callable[..., Any]) -> None:
+        """Take over earlier rounds; start the pass afresh where it was prepared for a round after ones now refused."""
+        self._sweep.adopt(self._case, function)
+        if self._case.due() and self.seed != self._prepared_with:
+            self._case.restarted = True
+            raise RoundDone
 
     def _use(self) -> None:
         if self._used:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,21 @@ class JournalText:
     damaged: int
 
     @property
+    def open(self) -> tuple[Mapping[str, Any], ...]:
+        """The records of cases that no later `end` names: what a resumed sweep may use."""
+        left: list[Mapping[str, Any]] = []
+        for record in self.records:
+            if record.get("kind") == "end":
+                closed = set(record.get("cases", ()))
+                left = [earlier for earlier in left if earlier.get("case") not in closed]
+            else:
+                left.append(record)
+        return tuple(left)
+
+    @property
     def ended(self) -> bool:
-        """Whether the sweep completed: its last record says so."""
-        return bool(self.records) and self.records[-1].get("kind") == "end"
+        """Whether every case in it completed."""
+        return bool(self.records) and not self.open
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -92,12 +104,14 @@ class Journal:
                 "--benchmark-storage. Rounds written before stay there."
             ) from error
 
-    def end(self) -> None:
-        """Mark the sweep as complete, so that nothing of it is offered for resuming."""
-        self.append({"kind": "end"})
+    def end(self, cases: Iterable[str]) -> None:
+        """Mark `cases` as complete, so that nothing of them is offered for resuming; others stay open."""
+        self.append({"kind": "end", "cases": list(cases)})
 
     def close(self) -> None:
-        """Release the file and the lock."""
+        """Release the file and the lock; a file in which nothing was written is removed."""
+        if os.fstat(self._file).st_size == 0:
+            self.path.unlink(missing_ok=True)
         os.close(self._file)
         if self._lock is not None:
             os.close(self._lock)

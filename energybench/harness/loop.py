@@ -9,7 +9,8 @@ instead reports it several times, and repeating the call inside one body trains 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ def run_all(session: pytest.Session, sweep: Sweep, is_gate: Callable[[pytest.Ite
 
     Returns None (pytest's own loop runs) where there is nothing of ours to do.
     """
-    if session.config.option.collectonly or session.testsfailed:
+    given = session.config.option
+    if given.collectonly or (session.testsfailed and not given.continue_on_collection_errors):
         return None
     if not sweep.cases and not any(is_gate(item) for item in session.items):
         return None
@@ -32,16 +34,45 @@ def run_all(session: pytest.Session, sweep: Sweep, is_gate: Callable[[pytest.Ite
     items = sorted(session.items, key=is_gate)  # stable: other plugins' order is kept, gates come last
     for position, item in enumerate(items):
         following = items[position + 1] if position + 1 < len(items) else None
+        case = item.stash.get(CASE, None)
         while True:
-            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            nextitem = following
+            if case is not None and len(case.due()) > 1:
+                nextitem = NextRound.of(item, following)
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
             if session.shouldfail:
                 raise session.Failed(session.shouldfail)
             if session.shouldstop:
                 raise session.Interrupted(session.shouldstop)
-            case = item.stash.get(CASE, None)
             if case is None or case.ended:
                 break
     return True
+
+
+class NextRound(pytest.Item):
+    """Promised to pytest as the next item while a case has rounds to come, so that only function fixtures end.
+
+    Promising the case itself would end nothing, promising the next case would build the last case's wider fixtures
+    anew for every round. Where the promise is not kept (a failure, a skip, rounds from a journal), it is run in
+    place of the next round: it does nothing, and its teardown ends what the promise kept alive.
+    """
+
+    following: pytest.Item | None
+
+    @classmethod
+    def of(cls, item: pytest.Item, following: pytest.Item | None) -> NextRound:
+        """The round after the one that `item` is about to run; after the case comes `following`."""
+        assert item.parent is not None
+        promised: NextRound = cls.from_parent(item.parent, name=f"{item.name} (next round)")
+        promised.following = following
+        return promised
+
+    def runtest(self) -> None:
+        """Nothing: only its setup and teardown matter."""
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Never shown."""
+        return self.path, 0, self.name
 
 
 def run_pass(
@@ -52,18 +83,22 @@ def run_pass(
 ) -> None:
     """One pass of a case: silent while rounds are due, logged when the case is done or something failed."""
     runner: Any = item.config.pluginmanager.get_plugin("runner")
-    case.measured_this_pass = False
+    case.measured_this_pass = case.restarted = False
     item.user_properties.clear()  # it grows with every pass
     hook = item.ihook
     if not case.announced:
         case.announced = True
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports: Sequence[pytest.TestReport] = runner.runtestprotocol(item, log=False, nextitem=following)
+    reports: list[pytest.TestReport] = runner.runtestprotocol(item, log=False, nextitem=following)
     case.call_seconds += sum(report.duration for report in reports if report.when == "call")
     good = all(report.passed for report in reports)
     if good and case.round_done:
-        between(case)
+        if case.measured_this_pass:
+            between(case)
         return
+    if isinstance(following, NextRound):
+        reports = _with_late_teardown(reports, item, following)
+        good = all(report.passed for report in reports)
     case.ended = True
     case.passed = good
     _settle(case, reports)
@@ -75,7 +110,20 @@ def run_pass(
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 
-def _settle(case: Measured, reports: Sequence[pytest.TestReport]) -> None:
+def _with_late_teardown(
+    reports: list[pytest.TestReport], item: pytest.Item, promised: NextRound
+) -> list[pytest.TestReport]:
+    """End the wider fixtures that `promised` kept alive; an error in that is the case's own teardown error."""
+    runner: Any = item.config.pluginmanager.get_plugin("runner")
+    late: list[pytest.TestReport] = runner.runtestprotocol(promised, log=False, nextitem=promised.following)
+    for report in late:
+        if report.when == "teardown" and report.failed:
+            report.nodeid, report.location = item.nodeid, item.location
+            return [*(own for own in reports if own.when != "teardown" or own.failed), report]
+    return reports
+
+
+def _settle(case: Measured, reports: list[pytest.TestReport]) -> None:
     """The case's status, now that its last pass is over."""
     if any(report.failed for report in reports):
         case.status = Status.FAILED
