@@ -7,9 +7,11 @@ with the ranges from the powercap tree. It reads /sys/class/powercap only: no ot
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,9 @@ class PyRapl:
 
     def __init__(self, sensor: Any, ranges_uj: dict[str, int | None]) -> None:
         """`ranges_uj`: domain name -> the value at which its counter wraps around."""
+        self._sensor: Any = sensor
+        self._lock = threading.Lock()
+        self._latest: list[float] | OSError | ValueError = []
         self._counters: dict[str, Counter] = {}
         self.resolution = {}
         domains: list[Domain] = []
@@ -36,7 +41,7 @@ class PyRapl:
             if value < 0:  # pyRAPL's mark of a counter that is not there
                 continue
             name = f"{_KINDS[index % 2]}:{index // 2}"
-            self._counters[name] = Counter(_reader(sensor, index), _UNIT_J, ranges_uj.get(name))
+            self._counters[name] = Counter(partial(self._raw, index), _UNIT_J, ranges_uj.get(name))
             self.resolution[name] = rapl_resolution(ranges_uj.get(name))
             domains.append(rapl_domain(name, self.name, "pyRAPL"))
         self.domains = tuple(domains)
@@ -44,8 +49,18 @@ class PyRapl:
         self.heartbeat_s = min(beats, default=None)
 
     def read(self) -> dict[str, Reading]:
-        """Ask pyRAPL once per domain."""
-        return {name: counter.read() for name, counter in self._counters.items()}
+        """Ask pyRAPL once for all. One thread at a time: its files are text streams that two would tear."""
+        with self._lock:
+            try:
+                self._latest = self._sensor.energy()
+            except (OSError, ValueError) as error:
+                self._latest = error
+            return {name: counter.read() for name, counter in self._counters.items()}
+
+    def _raw(self, index: int) -> int:
+        if isinstance(self._latest, Exception):
+            raise self._latest
+        return int(self._latest[index])
 
     def conditions(self) -> dict[str, float]:
         return {}
@@ -54,39 +69,37 @@ class PyRapl:
         return {}
 
     def close(self) -> None:
-        self._counters.clear()  # pyRAPL offers no way to close its files; dropping the sensor does
-
-
-def _reader(sensor: Any, index: int) -> Callable[[], int]:
-    def read() -> int:
-        return int(sensor.energy()[index])
-
-    return read
+        with _quiet():  # pyRAPL offers no way to close its files; the last reference to its sensor lies here
+            self._counters.clear()
+            self._sensor = None
 
 
 def open_meter(options: MeterOptions, covered: frozenset[str] = frozenset()) -> Opened:
     """Open what pyRAPL finds, or say why it finds nothing."""
+    with _quiet():  # inside: pyRAPL leaves files to the garbage collector, which warns of each
+        return _open()
+
+
+def _open() -> Opened:
     try:
-        with _quiet():
-            import pyRAPL
+        import pyRAPL
     except ImportError:
         return _refused("absent", "the package pyRAPL is not installed", "pip install pyRAPL")
     where = f"pyRAPL reads {SYSTEM_ROOT} only"
+    zones = find_zones(SYSTEM_ROOT)
     try:
-        sensor = pyRAPL.Sensor()
-        energies = sensor.energy()
+        meter = PyRapl(pyRAPL.Sensor(), {name: doors[0].range_uj for name, doors in zones.items()})
     except PermissionError as error:
-        path = Path(str(error.filename or SYSTEM_ROOT / "intel-rapl:0" / "energy_uj"))
+        path = Path(str(error.filename))
         return _refused("no-permission", f"{where}, and {path} is readable by root only", permission_remedy(path))
     except (pyRAPL.PyRAPLException, OSError, ValueError, IndexError) as error:
+        if zones:
+            reason = f"{where} and fails there: {error or type(error).__name__}"
+            return _refused("driver-error", reason, "take the meter rapl instead")
         missing = absence(SYSTEM_ROOT)
-        if any(find_zones(SYSTEM_ROOT).values()):
-            return _refused("driver-error", f"{where} and fails there: {error or type(error).__name__}", "use rapl")
         return _refused("absent", f"{where}: {missing.reason}", missing.remedy)
-    if not any(value >= 0 for value in energies):
+    if not meter.domains:
         return _refused("absent", f"{where} and finds no counter there")
-    ranges = {name: zones[0].range_uj for name, zones in find_zones(SYSTEM_ROOT).items()}
-    meter = PyRapl(sensor, ranges)
     return Opened(
         meter, tuple(Diagnosis("pyrapl", d.name, "ok", "energy counter through pyRAPL") for d in meter.domains)
     )
@@ -98,7 +111,7 @@ def _refused(state: str, reason: str, remedy: str = "") -> Opened:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Import without side effects: pyRAPL logs through the root logger, which configures it, and warns of an escape."""
+    """Contain pyRAPL: its import configures root logging and warns of an escape, and it never closes a file."""
     root = logging.getLogger()
     silence = logging.NullHandler()
     root.addHandler(silence)
