@@ -35,11 +35,13 @@ class Counter:
         unit_j: float,
         modulus: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        max_power_w: float = PLAUSIBLE_MAX_W,
     ) -> None:
         self._read_raw = read_raw
         self._unit_j = unit_j
         self._modulus = modulus
         self._clock = clock
+        self._max_power_w = max_power_w
         self._lock = threading.Lock()
         self._last: int | None = None
         self._when = 0.0
@@ -50,7 +52,7 @@ class Counter:
     @property
     def heartbeat_s(self) -> float | None:
         """Longest pause between two reads in which a wrap cannot hide, halved; None where the range is unknown."""
-        return None if self._modulus is None else self._modulus * self._unit_j / (2 * PLAUSIBLE_MAX_W)
+        return None if self._modulus is None else self._modulus * self._unit_j / (2 * self._max_power_w)
 
     def read(self) -> Reading:
         """Read the register and move forward. Never raises: an unreadable register is a Reading without joules."""
@@ -71,7 +73,7 @@ class Counter:
                 self._break("the counter fell and its range is unknown: it was reset or wrapped around")
                 return
         else:
-            if pause_s * PLAUSIBLE_MAX_W > self._modulus * self._unit_j:
+            if pause_s * self._max_power_w > self._modulus * self._unit_j:
                 self._break(f"the counter was not read for {pause_s:.3g} s and may have wrapped around unseen")
                 return
             if step < 0:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from energybench.metering.counter import Counter, Reading
+from energybench.metering.counter import PLAUSIBLE_MAX_W, Counter, Reading
 from energybench.metering.meter import Diagnosis, MeterOptions, Opened, Resolution
 from energybench.metering.window import cpu_model
 from energybench.model import Domain, Provenance
@@ -29,6 +29,7 @@ _UNIT_J = 1e-6
 _UPDATE_S = 1e-3  # Intel SDM volume 3B, "RAPL interfaces": energy status is updated about every millisecond
 _STEP_J = 6.1e-5  # 2^-14 J, the unit of most parts; taken where the range does not tell
 _GAIN_REL = 0.05
+_PLATFORM_MAX_W = 10_000.0  # psys covers every socket and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,12 @@ class Rapl:
         self.resolution: dict[str, Resolution] = {}
         for domain, zone in zones.items():
             range_uj = zone.range_uj
-            self._counters[domain] = Counter(_reader(descriptors[domain]), _UNIT_J, range_uj)
+            self._counters[domain] = Counter(
+                _reader(descriptors[domain]),
+                _UNIT_J,
+                range_uj,
+                max_power_w=_PLATFORM_MAX_W if domain.startswith("psys") else PLAUSIBLE_MAX_W,
+            )
             self.resolution[domain] = rapl_resolution(range_uj)
         self.domains = tuple(rapl_domain(domain, self.name, zones[domain].id) for domain in zones)
         beats = [beat for counter in self._counters.values() if (beat := counter.heartbeat_s) is not None]

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,9 @@ from energybench.model import Domain, Window
 
 SHORTEST_PERIODS = 20
 """A window of fewer update periods than this is marked: its ends alone may be wrong by more than 2 %."""
+
+_SHORTEST_BEAT_S = 0.01
+"""A counter that could wrap faster than this is not kept whole; its windows say that it may have wrapped unseen."""
 
 
 class _Mark(NamedTuple):
@@ -188,7 +192,7 @@ class _Heartbeat:
     """One sleeping daemon thread that reads counters before they can wrap unseen; none where no meter asks for it."""
 
     def __init__(self, meters: Sequence[Meter]) -> None:
-        beating = [(meter, beat) for meter in meters if (beat := meter.heartbeat_s) is not None]
+        beating = [(meter, max(beat, _SHORTEST_BEAT_S)) for meter in meters if (beat := meter.heartbeat_s) is not None]
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if beating:
@@ -214,6 +218,7 @@ def _beat(beating: Sequence[tuple[Meter, float]], stop: threading.Event) -> None
                 due[index] = now + beat
 
 
+@cache
 def cpu_model() -> str:
     """The CPU's model name as the system gives it; the machine's architecture where it gives none."""
     try:

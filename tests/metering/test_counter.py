@@ -52,13 +52,14 @@ def test_whoever_reads_in_between_changes_no_later_reading(modulus: int, data: s
     watched, alone = (Counter(register.show, 1.0, modulus, register.clock) for _ in range(2))
     watched.read()
     alone.read()
-    since_alone = 0
+    unread = 0
     for step, heartbeat in steps:
-        if since_alone + step >= modulus:
+        if unread + step >= modulus:  # both are read at least once per wrap, as the heartbeat sees to
+            watched.read()
             alone.read()
-            since_alone = 0
+            unread = 0
         register.total += step
-        since_alone += step
+        unread += step
         if heartbeat:
             watched.read()
     assert watched.read() == alone.read()
