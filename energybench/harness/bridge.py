@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 CLOCK: pytest.StashKey[ReplayClock] = pytest.StashKey()
-STOCK_STORAGE = "file://./.benchmarks"
 
 
 class ReplayClock:
@@ -57,12 +56,6 @@ def storage_path(config: pytest.Config) -> Path:
         if "://" not in stock:
             return Path(stock).absolute()
     return config.rootpath / ".benchmarks"
-
-
-def use_rootdir_storage(config: pytest.Config) -> None:
-    """Make rootdir/.benchmarks the default store, wherever pytest is started; before pytest-benchmark configures."""
-    if getattr(config.option, "benchmark_storage", None) == STOCK_STORAGE:
-        config.option.benchmark_storage = f"file://{config.rootpath}/.benchmarks"
 
 
 def install_clock(item: pytest.Item) -> None:

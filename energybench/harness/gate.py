@@ -232,19 +232,12 @@ def _in_scope(case: Case, config: pytest.Config) -> bool:
     return True
 
 
-def refuse_workers(config: pytest.Config, session: pytest.Session) -> pytest.Item:
+def refuse_workers(session: pytest.Session, nodeid: str) -> pytest.Item:
     """A sentinel by which an xdist worker tells the controller that it has cases."""
     root = GateRoot.from_parent(session, name="energybench", nodeid="energybench")
-    item = Gate.from_parent(root, name="refuse", nodeid=REFUSE)
+    item = Gate.from_parent(root, name="refuse", nodeid=nodeid)
     item.case = None
     return item
-
-
-REFUSE = "energybench::refuse"
-REFUSAL = (
-    "energy cases cannot be metered in parallel workers: NVML and RAPL count the whole device, so workers would count "
-    "one another. Run without -n (or with -n0)"
-)
 
 
 def check_reference(sweep: Sweep) -> Baseline | None:

@@ -295,9 +295,10 @@ def case_options(options: EnergyOptions, marker: Mapping[str, Any] | None, comma
                 f"@pytest.mark.energybench({name}=...) is a whole number of at least {least}, not {value!r}"
             )
     if seeds is not None:
+        listed = isinstance(seeds, list | tuple | range)
+        if not listed or not seeds or not all(isinstance(seed, int) for seed in seeds):
+            raise UsageError(f"@pytest.mark.energybench(seeds=...) is a list of whole numbers, not {seeds!r}")
         seeds = tuple(seeds)
-        if not seeds or not all(isinstance(seed, int) for seed in seeds):
-            raise UsageError(f"@pytest.mark.energybench(seeds=...) is a list of whole numbers, not {list(seeds)!r}")
     if "seeds" in command_line and "rounds" not in command_line:
         rounds = len(seeds)
     rounds = rounds or (len(seeds) if seeds else 1)
@@ -310,3 +311,9 @@ def on_command_line(config: pytest.Config) -> frozenset[str]:
     """Which of rounds, warmup and seeds were given on the command line. Call it before `merge`."""
     names = ("rounds", "warmup", "seeds")
     return frozenset(name for name in names if getattr(config.option, f"energy_{name}") is not None)
+
+
+def use_rootdir_storage(config: pytest.Config) -> None:
+    """Make rootdir/.benchmarks the default store, wherever pytest is started; before pytest-benchmark configures."""
+    if getattr(config.option, "benchmark_storage", None) == "file://./.benchmarks":
+        config.option.benchmark_storage = f"file://{config.rootpath}/.benchmarks"

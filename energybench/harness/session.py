@@ -1,0 +1,164 @@
+"""The hooks of a session that has cases; registered when collection has found them, so that no other session pays.
+
+Each hook is a few lines: what it decides lives in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from energybench.errors import EnergybenchError
+from energybench.harness.case import Measured
+from energybench.harness.engine import CASE, Sweep
+from energybench.harness.fixture import RoundDone
+from energybench.harness.gate import Baseline, Gate, add_gates, check_reference, remember_cases_for_last_failed
+from energybench.harness.loop import run_all, run_pass
+from energybench.harness.progress import Progress
+from energybench.harness.terminal import case_letter, header, round_line, summary, write_between
+
+
+class SessionHooks:
+    """From the end of collection to the stored run."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.baseline: Baseline | None = None
+        self.progress: Progress | None = None
+        self.stored = ""
+
+    def select(
+        self, session: pytest.Session, items: list[pytest.Item], cases: list[pytest.Item], known: set[str]
+    ) -> None:
+        """Take the selected cases, add the gates to `items`, open the meters; `known` are ids that are not missing.
+
+        Raises EnergybenchError before anything has been spent.
+        """
+        sweep = self.sweep
+        for item in cases:
+            sweep.add(item)
+        self.baseline = check_reference(sweep)
+        if self.baseline is not None:
+            self.baseline.find_missing(session, known)
+            sweep.notes.extend(self.baseline.notes)
+            items.extend(add_gates(session, sweep, self.baseline))
+        if sweep.cases and not session.config.option.collectonly and not sweep.disabled:
+            sweep.open()
+
+    def pytest_report_collectionfinish(self, config: pytest.Config) -> list[str]:
+        """Called after collection: which domains are measured, estimated, absent and why."""
+        if not self.sweep.cases or config.option.collectonly:
+            return []
+        return header(self.sweep)
+
+    # running
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Called instead of pytest's own loop where the session has cases: rounds, then gates."""
+        sweep = self.sweep
+        if sweep.cases and not sweep.disabled:
+            self.progress = Progress(session.config, len(sweep.cases))
+            sweep.on_progress = self.progress
+        try:
+            return run_all(session, sweep, lambda item: isinstance(item, Gate))
+        except EnergybenchError as error:
+            raise pytest.UsageError(str(error)) from None
+        except KeyboardInterrupt:
+            sweep.interrupted = True
+            raise
+        finally:
+            if self.progress is not None:
+                self.progress.close()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Called for every pass of every item: a case is run silently until its last round."""
+        case = item.stash.get(CASE, None)
+        if case is None:
+            return None
+        run_pass(item, nextitem, case, self._after_pass)
+        return True
+
+    def _after_pass(self, case: Measured) -> None:
+        if self.sweep.disabled:
+            return
+        if self.progress is not None:
+            rounds = case.ordered()
+            names = self.sweep.frozen(case).total_domains
+            self.progress.round_done(rounds[-1].window.total_j(names) if rounds and case.measured_this_pass else None)
+        if not case.ended or case.item.config.get_verbosity() > 0:
+            write_between(case.item.config, round_line(self.sweep, case) + " " * case.ended)
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Called for each logged report: a finished case shows its line of figures where others show a dot."""
+        case = self.sweep.cases.get(report.nodeid)
+        if case is None or report.when != "call" or config.get_verbosity() != 0 or self.sweep.disabled:
+            return None
+        if hasattr(report, "wasxfail") or report.skipped or not case.rounds:
+            return None
+        return case_letter(self.sweep, case, config, failed=report.failed)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Called around the test's body: a round that ended it early is no error."""
+        try:
+            return (yield)
+        except RoundDone:
+            return True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Called for each phase of a pass: a finished round under xfail(strict) is not an unexpected pass."""
+        report = yield
+        case = item.stash.get(CASE, None)
+        if case is not None and call.when == "call" and call.excinfo is None and case.round_done:
+            report.outcome, report.longrepr = "passed", None
+            if hasattr(report, "wasxfail"):
+                del report.wasxfail
+        return report
+
+    # saving
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
+        """Called once per document that pytest-benchmark makes: add what it cannot know."""
+        if self.sweep.cases:
+            from energybench.harness.saving import amend
+
+            amend(output_json, self.sweep)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Called at the end, around pytest-benchmark's saving: write the run where it does not."""
+        sweep = self.sweep
+        if sweep.cases and not sweep.disabled and sweep.meters is not None:
+            from energybench.harness.saving import save
+
+            sweep.settle()
+            try:
+                path = save(session.config, sweep)
+                self.stored = f"stored as {path}" if path else ""
+            except EnergybenchError as error:
+                self.stored = f"NOT STORED: {error}. The rounds are in the journal: --energy-resume stores them."
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        try:
+            yield
+        finally:
+            if self.baseline is not None:
+                remember_cases_for_last_failed(session.config)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Called at the end: the table."""
+        if self.sweep.results() and not self.sweep.disabled:
+            summary(terminalreporter, self.sweep, self.stored)
+
+    def pytest_unconfigure(self) -> None:
+        """Called last: release journal and meters."""
+        self.sweep.close()
