@@ -1,8 +1,8 @@
 """Rated power of well-known CPUs, for the estimate alone.
 
 Source: the "TDP" (from the 12th generation "Processor Base Power") and "Total Threads" (Intel ARK, ark.intel.com) or
-"Default TDP" and "# of Threads" (amd.com product specifications) that the maker publishes for each part. Parts made for one cloud provider have no such page and are left out on
-purpose: an unknown CPU is said to be unknown.
+"Default TDP" and "# of Threads" (amd.com product specifications) that the maker publishes for each part. Parts
+made for one cloud provider have no such page and are left out on purpose: an unknown CPU is said to be unknown.
 """
 
 from __future__ import annotations
