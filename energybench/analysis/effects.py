@@ -1,0 +1,140 @@
+"""How much worse a candidate is than its baseline, on the scale on which a metric is tested.
+
+Lower-is-better quantities (J, s, epochs, W) are compared as ln(candidate / baseline); accuracy as a difference of
+shares. `worse` is positive where the candidate is worse, for either kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from energybench.analysis.stats import INFINITE, Difference, sample_variance, welch
+from energybench.model import Case, mean
+
+EVALUATION_KEYS = ("evaluation_images", "eval_images", "test_images")
+"""Facts that hold the size of the evaluation set where the rounds did not record `total`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One metric of one case: the change, and the test that its rounds allow."""
+
+    worse: float
+    test: Difference | None = None
+    """None where a side has one round, or neither side varies: a declared noise must stand in"""
+    sd: float = 0.0
+    """standard deviation of one round on the metric's scale, for counting the rounds that would settle it"""
+    rounds: int = 1
+    """rounds of the smaller side"""
+    identical: bool = False
+    """every round of both sides has the same value"""
+
+
+def log_effect(
+    baseline: Sequence[float],
+    candidate: Sequence[float],
+    *,
+    error_baseline: float = 0.0,
+    error_candidate: float = 0.0,
+) -> Effect:
+    """Effect of two samples of positive values. `error_*` is the meter's relative random error of one round."""
+    rounds = min(len(baseline), len(candidate))
+    identical = tuple(baseline) == tuple(candidate)
+    old, new = [math.log(value) for value in baseline], [math.log(value) for value in candidate]
+    worse = math.fsum(new) / len(new) - math.fsum(old) / len(old)
+    if rounds < 2:
+        return Effect(worse, rounds=rounds, identical=identical)
+    floors = {"floor_a": error_baseline**2, "floor_b": error_candidate**2}
+    pooled = (max(sample_variance(old), floors["floor_a"]) + max(sample_variance(new), floors["floor_b"])) / 2
+    return Effect(worse, welch(old, new, **floors), math.sqrt(pooled), rounds, identical)
+
+
+def accuracy_effect(baseline: Case, candidate: Case, *, same_images: bool) -> Effect | None:
+    """Effect on accuracy, a share in [0, 1]; None where a side recorded none.
+
+    Rounds are paired where both sides used the same seeds. The standard error is at least half an image of the
+    evaluation set; where the two sets differ (`same_images` False), at least their binomial error.
+    """
+    old, new = _by_seed(baseline), _by_seed(candidate)
+    if not old or not new:
+        return None
+    paired = len(old) == len(baseline.rounds) and len(new) == len(candidate.rounds) and old.keys() == new.keys()
+    if not paired:
+        return _unpaired(baseline, candidate, same_images=same_images)
+    falls = [old[seed] - new[seed] for seed in sorted(old)]
+    worse = math.fsum(falls) / len(falls)
+    variance = sample_variance(falls) if len(falls) > 1 else 0.0
+    return _with_floor(
+        baseline,
+        candidate,
+        worse=worse,
+        se=math.sqrt(variance / len(falls)),
+        df=len(falls) - 1,
+        # Rounds are counted a side, with two sides' variance in the difference; a paired difference has it all.
+        sd=math.sqrt(variance / 2),
+        rounds=len(falls),
+        same_images=same_images,
+        identical=not any(falls),
+    )
+
+
+def _unpaired(baseline: Case, candidate: Case, *, same_images: bool) -> Effect:
+    old, new = ([value for value in case.metric("accuracy") if value is not None] for case in (baseline, candidate))
+    rounds = min(len(old), len(new))
+    worse = math.fsum(old) / len(old) - math.fsum(new) / len(new)
+    test = welch(new, old) if rounds > 1 else None
+    sd = math.sqrt((sample_variance(old) + sample_variance(new)) / 2) if rounds > 1 else 0.0
+    se, df = (test.se, test.df) if test else (0.0, INFINITE)
+    return _with_floor(
+        baseline, candidate, worse=worse, se=se, df=df, sd=sd, rounds=rounds, same_images=same_images, identical=False
+    )
+
+
+def _with_floor(
+    baseline: Case,
+    candidate: Case,
+    *,
+    worse: float,
+    se: float,
+    df: float,
+    sd: float,
+    rounds: int,
+    same_images: bool,
+    identical: bool,
+) -> Effect:
+    if rounds < 2:
+        return Effect(worse, rounds=rounds, identical=identical)
+    floor = _floor(baseline, candidate, same_images=same_images)
+    if se < floor:
+        se, df = floor, INFINITE  # the floor is known, not estimated from a few rounds
+    return Effect(worse, Difference(worse, se, df) if se > 0 else None, sd, rounds, identical)
+
+
+def _floor(baseline: Case, candidate: Case, *, same_images: bool) -> float:
+    sizes = [evaluation_size(case) for case in (baseline, candidate)]
+    if same_images:
+        return max((0.5 / size for size in sizes if size), default=0.0)
+    shares = [mean(case.metric("accuracy")) for case in (baseline, candidate)]
+    return math.sqrt(
+        sum(share * (1 - share) / size for share, size in zip(shares, sizes, strict=True) if size and share is not None)
+    )
+
+
+def evaluation_size(case: Case) -> float | None:
+    """Images in the evaluation set: what the rounds recorded as `total`, else the case's facts; None if unknown."""
+    recorded = mean(case.metric("total"))
+    if recorded:
+        return recorded
+    for key in EVALUATION_KEYS:
+        value = case.facts.get(key)
+        if isinstance(value, (int, float)) and value > 0:
+            return float(value)
+    return None
+
+
+def _by_seed(case: Case) -> dict[int, float]:
+    """Seed -> accuracy; of a seed used twice the last (the lengths then tell that rounds cannot be paired)."""
+    known = ((round.seed, round.metrics.get("accuracy")) for round in case.rounds)
+    return {seed: value for seed, value in known if value is not None}

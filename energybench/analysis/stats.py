@@ -1,0 +1,154 @@
+"""The few distributions and tests that verdicts need, from the standard library alone.
+
+`energybench compare` starts in a tenth of a second because nothing here loads numpy or scipy; the tests hold every
+function against scipy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+INFINITE = math.inf
+"""Degrees of freedom of a standard deviation that is known, not estimated: the normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference of means with its standard error and degrees of freedom (infinite: a known error)."""
+
+    value: float
+    se: float
+    df: float
+
+    def p_above(self, bound: float) -> float:
+        """One-sided p value of the null hypothesis "the true difference is at most `bound`"."""
+        return t_tail((self.value - bound) / self.se, self.df)
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Two-sided confidence interval of the difference."""
+        reach = t_quantile((1 - confidence) / 2, self.df) * self.se
+        return self.value - reach, self.value + reach
+
+
+def sample_variance(values: Sequence[float]) -> float:
+    """Unbiased variance of two or more values; exactly 0 where all are equal."""
+    if all(value == values[0] for value in values):
+        return 0.0
+    centre = math.fsum(values) / len(values)
+    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
+
+
+def welch(a: Sequence[float], b: Sequence[float], *, floor_a: float = 0.0, floor_b: float = 0.0) -> Difference | None:
+    """mean(b) - mean(a) of two samples of at least two values with unequal variances (Welch 1947).
+
+    `floor_a` and `floor_b` are variances of one value that are known from elsewhere, such as the meter's random error;
+    a sample whose own variance is smaller takes them. None where the standard error is zero.
+    """
+    part_a = max(sample_variance(a), floor_a) / len(a)
+    part_b = max(sample_variance(b), floor_b) / len(b)
+    variance = part_a + part_b
+    if variance <= 0:
+        return None
+    # Fractions of the whole, not squares of tiny variances, which would underflow to 0.
+    share_a, share_b = part_a / variance, part_b / variance
+    df = 1 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
+    value = math.fsum(b) / len(b) - math.fsum(a) / len(a)
+    return Difference(value, math.sqrt(variance), df)
+
+
+def t_tail(t: float, df: float) -> float:
+    """P(T > t) of Student's t with `df` > 0 degrees of freedom (infinite: the normal distribution)."""
+    if math.isinf(df) or df > 1e9:
+        return 0.5 * math.erfc(t / math.sqrt(2))
+    if t < 0:
+        return 1.0 - t_tail(-t, df)
+    return 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t))
+
+
+def t_quantile(tail: float, df: float) -> float:
+    """The t >= 0 with P(T > t) = `tail`, for 0 < tail <= 0.5 and df >= 1.
+
+    Newton's method on ln P against ln t: the tail of t is a power law, so that is nearly a straight line.
+    """
+    if tail == 0.5:
+        return 0.0
+    t = 1.0
+    for _ in range(60):
+        p = t_tail(t, df)
+        step = math.log(p / tail) / (t * _t_density(t, df) / p)
+        t *= math.exp(max(-1.0, min(1.0, step)))
+        if abs(step) < 1e-12:
+            break
+    return t
+
+
+def incomplete_beta(a: float, b: float, x: float) -> float:
+    """Regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22) and Lentz's method."""
+    if x <= 0:
+        return 0.0
+    if x >= 1:
+        return 1.0
+    if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side only
+        return 1.0 - incomplete_beta(b, a, 1 - x)
+    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    tiny = 1e-300
+    c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1), tiny)
+    fraction = d
+    for m in range(1, 1000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for coefficient in (even, odd):
+            d = 1 / _away_from_zero(1 + coefficient * d, tiny)
+            c = _away_from_zero(1 + coefficient / c, tiny)
+            fraction *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return math.exp(log_front) * fraction / a
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p values in the order given: rejecting those <= q keeps the false discovery rate at q."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
+    adjusted = [1.0] * len(p_values)
+    smallest = 1.0
+    for position, index in enumerate(order):
+        rank = len(p_values) - position
+        smallest = min(smallest, p_values[index] * len(p_values) / rank)
+        adjusted[index] = smallest
+    return adjusted
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """The q-quantile (0 <= q <= 1) of one or more values, linear between neighbours."""
+    data = sorted(values)
+    position = q * (len(data) - 1)
+    low = math.floor(position)
+    high = min(low + 1, len(data) - 1)
+    return data[low] + (data[high] - data[low]) * (position - low)
+
+
+def wilson(correct: float, total: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's (1927) score interval of a proportion: `correct` of `total` > 0."""
+    z = t_quantile((1 - confidence) / 2, INFINITE)
+    p, spread = correct / total, z * z / total
+    centre = (p + spread / 2) / (1 + spread)
+    reach = z / (1 + spread) * math.sqrt(p * (1 - p) / total + spread / (4 * total))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def rounds_needed(sd: float, distance: float) -> int:
+    """Rounds a side for an 80 % chance to tell `distance` from zero, one-sided at 5 %: 2 (2.49 sd / distance)^2."""
+    return max(2, math.ceil(2 * (2.49 * sd / distance) ** 2))
+
+
+def _away_from_zero(value: float, tiny: float) -> float:
+    return value if abs(value) > tiny else tiny
+
+
+def _t_density(t: float, df: float) -> float:
+    if math.isinf(df) or df > 1e9:
+        return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    log_front = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
+    return math.exp(log_front - (df + 1) / 2 * math.log1p(t * t / df))
