@@ -252,7 +252,10 @@ def _case_notes(report: Report, both: Sequence[tuple[Case, Case]]) -> tuple[str,
         notes.append(f"{lost} case(s) have rounds without a full energy reading; those rounds are left out.")
     inconclusive = report.counts.get(Verdict.INCONCLUSIVE, 0)
     if inconclusive and not report.options.strict:
-        notes.append(f"{inconclusive} inconclusive; they do not fail this comparison (--strict makes them).")
+        notes.append(
+            f"{inconclusive} verdict{'' if inconclusive == 1 else 's'} inconclusive; that does not fail the run "
+            "(--strict makes it)."
+        )
     return tuple(notes)
 
 

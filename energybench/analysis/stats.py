@@ -120,15 +120,6 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def quantile(values: Sequence[float], q: float) -> float:
-    """The q-quantile (0 <= q <= 1) of one or more values, linear between neighbours."""
-    data = sorted(values)
-    position = q * (len(data) - 1)
-    low = math.floor(position)
-    high = min(low + 1, len(data) - 1)
-    return data[low] + (data[high] - data[low]) * (position - low)
-
-
 def wilson(correct: float, total: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's (1927) score interval of a proportion: `correct` of `total` > 0."""
     z = t_quantile((1 - confidence) / 2, INFINITE)

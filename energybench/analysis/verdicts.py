@@ -108,8 +108,8 @@ def _by_declared_noise(effect: Effect, rule: Rule) -> Judgement:
     if abs(effect.worse) >= rule.claim - 1e-12:
         verdict = Verdict.REGRESSED if effect.worse > 0 else Verdict.IMPROVED
         return Judgement(verdict, basis, change)
-    needed = rounds_needed(rule.noise, rule.margin)
-    reason = f"{basis}: {rule.percent(change)} is within it; about {_rounds(needed)} a side would settle it"
+    needed = _rounds(rounds_needed(rule.noise, rule.margin))
+    reason = f"{basis}: {rule.percent(change)} is below three times that; about {needed} a side would settle it"
     return Judgement(Verdict.INCONCLUSIVE, reason, change)
 
 
