@@ -78,6 +78,8 @@ def _energy(request: pytest.FixtureRequest, benchmark: Any | None) -> Iterator[E
 
     case = request.node.stash.get(CASE, None)
     if case is None:
+        if benchmark is not None:
+            benchmark.skipped = True  # no second complaint, about a fixture that was never used
         raise UsageError(
             f"{request.node.nodeid} asks for the energy fixture through request.getfixturevalue: name it as a parameter"
         )
