@@ -98,7 +98,7 @@ class Sweep:
 
     def begin(self) -> None:
         """Open the journal. Raises UsageError where another sweep writes to the same store."""
-        if not self.options.save or self.disabled or not self.cases:
+        if not self.options.save or self.disabled or not self.cases or self.config.option.setuponly:
             return
         from energybench.harness.journal import open_journal
 
@@ -126,15 +126,20 @@ class Sweep:
     def close(self) -> None:
         """Mark a complete sweep as ended, release journal and meters."""
         if self.journal is not None:
-            # A case that was skipped before its first round has nothing that a resumed sweep could complete.
-            complete = all(case.replayed or (case.ended and case.status is Status.OK) for case in self.cases.values())
-            if complete and not self.interrupted:
+            cases = self.cases.values()
+            if any(case.replayed for case in cases) and all(map(self._is_over, cases)) and not self.interrupted:
                 self.journal.end(self.cases)
             self.journal.close()
             self.journal = None
         if self.meters is not None:
             self.meters.close()
             self.meters = None
+
+    def _is_over(self, case: Measured) -> bool:
+        """Whether a resumed sweep could add nothing to the case: complete, or skipped without any round."""
+        assert self.journal is not None
+        begun = bool(case.rounds) or any(r["case"] == case.id for r in self.journal.earlier.open)
+        return case.replayed or (case.ended and case.status is Status.OK and not begun)
 
     def adopt(self, case: Measured, function: Callable[..., Any]) -> None:
         """Reuse the earlier rounds of `case` whose workload, code, seed and domains are the same; name the others."""
@@ -194,7 +199,7 @@ class Sweep:
         if not case.adopted and self.journal is not None:
             there = {r["index"] for r in self.journal.earlier.open if r["case"] == case.id and "index" in r}
             due = [index for index in due if index not in there]
-        return case.options.seed(due[0] if due else 0)
+        return case.options.seed(due[0] if due else case.options.rounds - 1)
 
     def pedantic_options(self, case: Measured, rounds: int | None, warmup: int | None) -> CaseOptions:
         """The options of a case whose test names its rounds itself: below the command line, above the marker."""

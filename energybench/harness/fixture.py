@@ -239,7 +239,7 @@ class Energy:
 
     @property
     def seed(self) -> int:
-        """The seed of the round that comes next, or that is running."""
+        """The seed of the round that comes next, or that is running; after the last round, the last one's."""
         return self._sweep.seed(self._case)
 
     def resumed(self, function: Callable[..., Any]) -> bool:

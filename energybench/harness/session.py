@@ -49,9 +49,11 @@ class SessionHooks:
 
     def pytest_report_collectionfinish(self, config: pytest.Config) -> list[str]:
         """Called after collection: which domains are measured, estimated, absent and why."""
-        if not self.sweep.cases or config.option.collectonly:
+        sweep = self.sweep
+        # Also called after a usage error in the collection, when no meter is open.
+        if not sweep.cases or config.option.collectonly or not (sweep.meters or sweep.disabled):
             return []
-        return header(self.sweep)
+        return header(sweep)
 
     # running
 

@@ -81,7 +81,7 @@ def case_letter(
     sweep: Sweep, case: Measured, config: pytest.Config, *, failed: bool
 ) -> tuple[str, str, tuple[str, dict[str, bool]]]:
     """Category, letter and word for a finished case: its figures stand where other tests have a dot."""
-    line = _fresh(config) + round_line(sweep, case)
+    line = f"{_fresh(config)}{round_line(sweep, case)} "  # the blank keeps a following letter apart
     if failed:
         return "failed", line, ("FAILED", {"red": True})
     return "passed", line, ("PASSED", {})

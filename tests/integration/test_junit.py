@@ -18,7 +18,9 @@ def test_each_case_is_one_testcase_with_the_time_of_all_its_rounds(project) -> N
         def test_plain():
             pass
         """)
-    result = project.run("--energy-rounds=4", "--junitxml=out.xml", "--durations=2", "--durations-min=0.1")
+    result = project.run(
+        "--energy-rounds=4", "--junitxml=out.xml", "-o", "junit_family=xunit1", "--durations=2", "--durations-min=0.1"
+    )
     result.assert_outcomes(passed=3)
     root = ElementTree.parse(project.path / "out.xml").getroot()
     suite = root.find("testsuite")
