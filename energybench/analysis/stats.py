@@ -64,7 +64,7 @@ def t_tail(t: float, df: float) -> float:
         return 0.5 * math.erfc(t / math.sqrt(2))
     if t < 0:
         return 1.0 - t_tail(-t, df)
-    return 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t))
+    return 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t), t * t / (df + t * t))
 
 
 def t_quantile(tail: float, df: float) -> float:
@@ -84,15 +84,17 @@ def t_quantile(tail: float, df: float) -> float:
     return t
 
 
-def incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22) and Lentz's method."""
-    if x <= 0:
-        return 0.0
-    if x >= 1:
-        return 1.0
+def incomplete_beta(a: float, b: float, x: float, rest: float | None = None) -> float:
+    """Regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22) and Lentz's method.
+
+    `rest` is 1 - x where the caller knows it without the cancellation.
+    """
+    rest = 1 - x if rest is None else rest
+    if x <= 0 or rest <= 0:
+        return 0.0 if x <= 0 else 1.0
     if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side only
-        return 1.0 - incomplete_beta(b, a, 1 - x)
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+        return 1.0 - incomplete_beta(b, a, rest, x)
+    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
     tiny = 1e-300
     c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1), tiny)
     fraction = d

@@ -141,7 +141,7 @@ def _advice(effect: Effect, rule: Rule) -> str:
     needed = rounds_needed(effect.sd, distance) if distance > 0 else _MANY_ROUNDS + 1
     needed = max(needed, effect.rounds + 1)
     if needed > _MANY_ROUNDS:
-        return f"more than {_MANY_ROUNDS} rounds a side would be needed: the change lies at the margin"
+        return f"with this spread more than {_MANY_ROUNDS} rounds a side would be needed to tell it from the margin"
     return f"about {_rounds(needed)} a side would settle it"
 
 

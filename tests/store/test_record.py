@@ -110,7 +110,7 @@ def test_a_broken_clock_is_refused(seconds: float) -> None:
 
 def test_a_newer_schema_is_refused_with_advice(make_case: Any) -> None:
     record = case_record(make_case()) | {"schema": SCHEMA + 1}
-    with pytest.raises(StoreError, match="newer energybench .* Upgrade"):
+    with pytest.raises(StoreError, match=r"newer energybench .* Upgrade"):
         case_from_record("f", record, None)
 
 

@@ -1,0 +1,217 @@
+"""Two runs and what is said of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from energybench.analysis.compare import ACCURACY, ENERGY, METRICS, CompareOptions, Report, compare_cases, compare_runs
+from energybench.analysis.report import GATING
+from energybench.model import Case, Comparison, Domain, Provenance, Round, Run, Status, Verdict, Window
+
+THREE = (100.0, 101.0, 99.5)
+
+
+def only(report: Report, metric: str = "energy") -> Comparison:
+    (found,) = [comparison for comparison in report.comparisons if comparison.metric == metric]
+    return found
+
+
+def scaled(case: Case, factor: float, points: float = 0.0) -> Case:
+    """A doctored copy: every joule times `factor`, every accuracy plus `points`."""
+
+    def doctored(round: Round) -> Round:
+        joules = {name: None if j is None else j * factor for name, j in round.window.joules.items()}
+        metrics = {k: v + points if k == "accuracy" and v is not None else v for k, v in round.metrics.items()}
+        return replace(round, window=replace(round.window, joules=joules), metrics=metrics)
+
+    return replace(case, rounds=tuple(map(doctored, case.rounds)))
+
+
+def suite(make_case: Any, rounds: int) -> list[Case]:
+    return [
+        make_case(
+            f"m{i}-{name}",
+            [100.0 * (i + 1) * (1 + 0.01 * ((7 * r + i) % 3)) for r in range(rounds)],
+            accuracy=[0.90 + 0.004 * (r % 2) for r in range(rounds)],
+            epochs=4,
+        )
+        for i in range(9)
+        for name in ("none", "stego", "prune", "lowrank")
+    ]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_a_run_compared_with_itself_passes(rounds: int, make_case: Any) -> None:
+    cases = suite(make_case, rounds)
+    report = compare_cases(cases, cases, CompareOptions(strict=True))
+    assert report.exit_code == 0
+    assert report.counts == {Verdict.OK: 72}
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_a_doctored_copy_fails_and_both_cases_are_named(rounds: int, make_case: Any) -> None:
+    cases = suite(make_case, rounds)
+    doctored = [*cases]
+    doctored[5] = scaled(cases[5], 1.20)
+    doctored[17] = scaled(cases[17], 1.0, -0.10)
+    report = compare_cases(cases, doctored)
+    regressed = [
+        (c.case, c.metric) for c in report.comparisons if c.verdict is Verdict.REGRESSED and c.metric in GATING
+    ]
+    assert report.exit_code == 1
+    assert regressed == [(cases[5].id, "energy"), (cases[17].id, "accuracy")]
+    energy = report.of(cases[5].id, "energy")
+    assert energy is not None
+    assert energy.change == pytest.approx(0.20)
+    assert energy.terms["power"] == pytest.approx(sum(energy.terms.values()))
+    accuracy = report.of(cases[17].id, "accuracy")
+    assert accuracy is not None
+    assert accuracy.change == pytest.approx(-0.10)
+
+
+def test_runs_without_a_common_case_do_not_pass(make_case: Any) -> None:
+    report = compare_cases([make_case("a")], [make_case("b")])
+    assert report.exit_code == 4
+    assert {c.verdict for c in report.comparisons} == {Verdict.MISSING, Verdict.NEW}
+    assert any("no case in common" in note for note in report.notes)
+    assert compare_cases([], []).exit_code == 4
+    assert compare_cases([make_case("a")], [make_case("b")], CompareOptions(common=True)).exit_code == 4
+
+
+def test_a_missing_case_fails_unless_only_common_cases_are_asked_for(make_case: Any) -> None:
+    both, gone = make_case("a", THREE), make_case("b", THREE)
+    assert compare_cases([both, gone], [both]).exit_code == 4
+    common = compare_cases([both, gone], [both], CompareOptions(common=True))
+    assert common.exit_code == 0
+    assert {c.case for c in common.comparisons} == {both.id}
+    assert compare_cases([both], [both, gone]).exit_code == 0
+
+
+@pytest.mark.parametrize("joules", [(None,), (0.0,), (0.0, None)])
+def test_a_case_without_a_reading_is_not_comparable(joules: tuple[float | None, ...], make_case: Any) -> None:
+    report = compare_cases([make_case("a", THREE)], [make_case("a", joules)])
+    assert only(report).verdict is Verdict.NOT_COMPARABLE
+    assert only(report).reason == "no energy reading in the candidate"
+    assert report.exit_code == 4
+
+
+def test_rounds_without_a_reading_are_left_out_and_said(make_case: Any) -> None:
+    report = compare_cases([make_case("a", THREE)], [make_case("a", [*THREE, None])])
+    assert only(report).verdict is Verdict.OK
+    assert any("rounds without a full energy reading" in note for note in report.notes)
+
+
+def test_measured_is_not_compared_with_estimated(make_case: Any) -> None:
+    report = compare_cases([make_case("a", THREE)], [make_case("a", THREE, provenance=Provenance.ESTIMATED)])
+    assert only(report).verdict is Verdict.NOT_COMPARABLE
+    assert only(report).reason == "differs in provenance (measured -> estimated)"
+
+
+def test_estimates_are_compared_with_estimates_and_labelled(make_case: Any) -> None:
+    case = make_case("a", THREE, provenance=Provenance.ESTIMATED)
+    assert only(compare_cases([case], [case])).labels == ("estimated",)
+
+
+def test_only_counters_decide_where_estimates_fill_in_the_rest(make_case: Any) -> None:
+    domains = (Domain("package:0", "rapl", Provenance.MEASURED), Domain("ram", "estimate", Provenance.ESTIMATED))
+
+    def case(ram: float) -> Case:
+        rounds = tuple(Round(Window(1.0, {"package:0": j, "ram": ram})) for j in THREE)
+        return Case("f[a]", rounds, domains=domains)
+
+    found = only(compare_cases([case(1.0)], [case(500.0)]))
+    assert found.verdict is Verdict.OK
+    assert found.labels == ()
+
+
+def test_pue_moves_no_verdict_and_is_said(make_case: Any) -> None:
+    report = compare_cases([make_case("a", THREE)], [make_case("a", THREE, pue=1.58)])
+    assert only(report).verdict is Verdict.OK
+    assert only(report).change == 0
+    assert any("shown at PUE 1" in note for note in report.notes)
+
+
+def test_cheaper_and_worse_is_a_trade_off(make_case: Any) -> None:
+    old = make_case("a", THREE, accuracy=[0.9, 0.91, 0.9])
+    report = compare_cases([old], [scaled(old, 0.7, -0.10)])
+    assert (only(report).verdict, only(report, "accuracy").verdict) == (Verdict.IMPROVED, Verdict.REGRESSED)
+    assert "trade-off" in only(report).labels
+    assert "trade-off" in only(report, "accuracy").labels
+    assert report.exit_code == 1
+
+
+def test_a_case_below_its_tolerance_is_a_regression_and_no_saving(make_case: Any) -> None:
+    old = make_case("a", THREE, accuracy=[0.9, 0.91, 0.9])
+    new = replace(scaled(old, 0.7), status=Status.FAILED_ACCURACY)
+    report = compare_cases([old], [new])
+    assert only(report).verdict is Verdict.INCONCLUSIVE
+    assert "no saving" in only(report).reason
+    assert only(report, "accuracy").verdict is Verdict.REGRESSED
+    assert report.exit_code == 1
+    both = replace(old, status=Status.FAILED_ACCURACY)
+    assert compare_cases([both], [both]).exit_code == 0
+
+
+def test_a_tolerance_missed_counts_without_a_recorded_accuracy(make_case: Any) -> None:
+    report = compare_cases([make_case("a", THREE)], [make_case("a", THREE, status=Status.FAILED_ACCURACY)])
+    assert only(report, "accuracy").verdict is Verdict.REGRESSED
+
+
+def test_an_accuracy_that_is_no_longer_recorded_is_noticed(make_case: Any) -> None:
+    with_accuracy, without = make_case("a", THREE, accuracy=[0.9] * 3), make_case("a", THREE)
+    lost = compare_cases([with_accuracy], [without])
+    assert only(lost, "accuracy").verdict is Verdict.NOT_COMPARABLE
+    assert lost.exit_code == 4
+    gained = compare_cases([without], [with_accuracy])
+    assert only(gained, "accuracy").verdict is Verdict.NEW
+    assert gained.exit_code == 0
+
+
+def test_fewer_epochs_are_named_as_the_saving(make_case: Any) -> None:
+    old = make_case("a", (400.0, 404.0, 398.0), epochs=4, seconds=8.0)
+    new = make_case("a", (300.0, 303.0, 299.0), epochs=3, seconds=6.0)
+    assert only(compare_cases([old], [new])).labels == ("fewer epochs",)
+
+
+def test_another_machine_still_lets_accuracy_be_compared(make_case: Any) -> None:
+    old = make_case("a", THREE, accuracy=[0.9, 0.91, 0.9], comparability={"gpus": ["A100"]})
+    new = make_case("a", THREE, accuracy=[0.9, 0.91, 0.9], comparability={"gpus": ["H200"]})
+    report = compare_cases([old], [new])
+    assert only(report).reason == "differs in gpus (['A100'] -> ['H200'])"
+    assert only(report, "accuracy").verdict is Verdict.OK
+    assert report.exit_code == 4
+    assert compare_cases([old], [new], CompareOptions(vary={"gpus"})).exit_code == 0
+
+
+def test_the_meters_error_is_taken_into_account(make_case: Any) -> None:
+    def case(factor: float) -> Case:
+        rounds = tuple(Round(Window(1.0, {"package:0": j * factor}, {"package:0": 20.0})) for j in THREE)
+        return make_case("a", rounds=rounds)
+
+    assert only(compare_cases([case(1.0)], [case(1.06)])).verdict is Verdict.INCONCLUSIVE
+    exact = compare_cases([make_case("a", THREE)], [make_case("a", [j * 1.06 for j in THREE])])
+    assert only(exact).verdict is Verdict.REGRESSED
+
+
+def test_a_case_that_failed_before_its_first_round_is_missing_with_the_reason(make_case: Any) -> None:
+    case = make_case("a")
+    session = {"status": "failed", "unmeasured": [{"fullname": case.id, "status": "failed"}]}
+    report = compare_runs(Run("0001_a.json", (case,)), Run("0002_b.json", (make_case("b"),), session=session))
+    missing = [c for c in report.comparisons if c.verdict is Verdict.MISSING]
+    assert [c.reason for c in missing] == ["it ended as failed before its first round was finished"]
+    assert "The candidate 0002_b ended as failed." in report.notes
+    assert (report.baseline, report.candidate) == ("0001_a", "0002_b")
+
+
+def test_what_differs_between_the_sessions_is_noted(make_case: Any) -> None:
+    case = make_case("a", THREE)
+    runs = [Run(f"{name}.json", (case,), {"node": name, "python_version": "3.11.1"}) for name in ("x", "y")]
+    assert compare_runs(*runs).notes == ("machine: x -> y.",)
+    assert "Both sides are the same file." in compare_runs(runs[0], runs[0]).notes
+
+
+def test_the_metrics_that_gate_are_energy_and_accuracy() -> None:
+    assert tuple(metric.name for metric in METRICS if metric.gates) == GATING == (ENERGY.name, ACCURACY.name)
