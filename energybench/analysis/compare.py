@@ -6,6 +6,7 @@ exit code; seconds, epochs and mean power are compared for show.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,7 @@ def _joules(case: Case) -> tuple[float | None, ...]:
 
 def _watts(case: Case) -> tuple[float | None, ...]:
     return tuple(
-        None if joules is None or seconds <= 0 else joules / seconds
+        None if joules is None or seconds <= 0 or not math.isfinite(joules / seconds) else joules / seconds
         for joules, seconds in zip(_joules(case), case.seconds, strict=True)
     )
 
@@ -165,13 +166,16 @@ def _positive(case: Case, metric: Metric) -> list[float]:
 
 
 def _relative_error(case: Case) -> float:
-    """Root mean square over the rounds of the meter's random error relative to the round's joules; 0 if not stated."""
-    squares = []
-    for round, joules in zip(case.rounds, _joules(case), strict=True):
-        errors = [round.window.error_j.get(name) or 0.0 for name in case.verdict_domains]
-        if joules:
-            squares.append(sum(error**2 for error in errors) / joules**2)
-    return (sum(squares) / len(squares)) ** 0.5 if squares else 0.0
+    """Root mean square over the rounds of the meter's random error relative to the round's joules; 0 if not stated.
+
+    At most 1: an error as large as its reading already says that nothing is known.
+    """
+    shares = [
+        min(1.0, math.hypot(*(round.window.error_j.get(name) or 0.0 for name in case.verdict_domains)) / joules)
+        for round, joules in zip(case.rounds, _joules(case), strict=True)
+        if joules is not None and joules > 0
+    ]
+    return math.hypot(*shares) / math.sqrt(len(shares)) if shares else 0.0
 
 
 def _labelled(old: Case, new: Case, rows: list[Comparison]) -> list[Comparison]:

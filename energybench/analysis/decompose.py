@@ -49,7 +49,8 @@ def _log_means(case: Case) -> tuple[float, float, float] | None:
     for round, joules in zip(case.rounds, case.joules(case.verdict_domains), strict=True):
         seconds, count = round.window.seconds, epochs(round)
         if joules is not None and joules > 0 and seconds > 0:
-            logs.append((math.log(count), math.log(seconds / count), math.log(joules / seconds)))
+            n, s, j = math.log(count), math.log(seconds), math.log(joules)
+            logs.append((n, s - n, j - s))
     if not logs:
         return None
     first, second, third = (_mean([row[index] for row in logs]) for index in range(3))

@@ -23,6 +23,8 @@ from energybench.model import Verdict
 LEVEL = 0.05
 """Level of each non-inferiority test, and the false discovery rate of the claims."""
 _MANY_ROUNDS = 100
+_LARGEST_LOG = 700.0
+"""exp of more is no float; a change of 1e304 is wrong enough as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def relative_rule(margin: float, noise: float) -> Rule:
         margin=math.log1p(margin),
         noise=math.log1p(noise),
         claim=math.log1p(max(margin, 3 * noise)),
-        shown=math.expm1,
+        shown=lambda worse: math.expm1(min(worse, _LARGEST_LOG)),
         percent=lambda change: f"{100 * change:+.1f} %",
         noise_text=f"{100 * noise:g} %",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from energybench.analysis.decompose import TERMS, epochs, has_epochs
@@ -181,6 +182,4 @@ def _labels(*comparisons: Comparison | None) -> str:
 
 
 def _ratio(term: float) -> str:
-    from math import exp
-
-    return f"{exp(term):.3f}"
+    return f"{math.exp(min(term, 700.0)):.3f}"

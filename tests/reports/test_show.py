@@ -1,0 +1,52 @@
+"""One run in full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from energybench.model import Run, Window
+from energybench.reports.show import show
+
+
+def test_a_run_is_shown_with_all_that_it_holds(make_case: Any) -> None:
+    case = make_case(
+        "tiny-prune",
+        [100.0, 104.0],
+        accuracy=[0.9, 0.9],
+        epochs=2,
+        metrics={"total": 250},
+        search=(Window(4.0, {"package:0": 50.0}, warnings=("w",)),),
+        warnings=("short window",),
+    )
+    session = {
+        "status": "ok",
+        "notes": ["a note"],
+        "diagnoses": [
+            {"meter": "nvml", "device": "gpu", "state": "absent", "reason": "no driver"},
+            {"meter": "rapl", "device": "package:0", "state": "ok", "reason": ""},
+        ],
+    }
+    run = Run("s/0001_r.json", (case,), {"node": "box"}, {"id": "abcdef", "branch": "main"}, session=session, foreign=2)
+    text = show(run)
+    for part in (
+        "0001_r\n  status: ok",
+        "commit: abcdef (main)",
+        "2 plain pytest-benchmark cases",
+        "Accuracy\n",
+        "85.7 .. 93.1",
+        "Domains, mean of the rounds",
+        "Laps, mean of each",
+        "Metered apart, mean of each",
+        "note: a note",
+        "note: gpu: absent: no driver",
+        "note: tiny-prune: short window",
+    ):
+        assert part in text
+    assert "package:0: ok" not in text
+    assert " nan" not in text
+
+
+def test_a_run_without_cases_is_still_shown() -> None:
+    text = show(Run("s/0001_r.json", session={"status": "failed"}))
+    assert "status: failed" in text
+    assert "No case was measured." in text

@@ -1,0 +1,215 @@
+"""The command, as its users call it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from energybench import __version__
+from energybench.cli import main
+from energybench.model import Case
+from energybench.store import document, machine_id, write
+
+THREE = (100.0, 101.0, 99.5)
+
+
+def run(*argv: object) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = main([str(word) for word in argv], out, err)
+    return code, out.getvalue(), err.getvalue()
+
+
+def store(storage: Path, name: str, cases: list[Case], status: str = "ok") -> Path:
+    session = {"session": name, "status": status, "pue": 1.58}
+    return write(document(cases, machine={"node": "box"}, commit={}, session=session), storage, name)
+
+
+@pytest.fixture
+def storage(tmp_path: Path, make_case: Any) -> Path:
+    """run1; run2, a doctored copy: +20 % joules in a-none, -10 points in b-none; other, which shares no case."""
+    ids = ("a-none", "b-none", "c-none")
+    cases = [make_case(id, THREE, accuracy=[0.90, 0.91, 0.90], pue=1.58) for id in ids]
+    worse = [
+        make_case("a-none", [j * 1.2 for j in THREE], accuracy=[0.90, 0.91, 0.90], pue=1.58),
+        make_case("b-none", THREE, accuracy=[0.80, 0.81, 0.80], pue=1.58),
+        cases[2],
+    ]
+    store(tmp_path, "run1", cases)
+    store(tmp_path, "run2", worse)
+    store(tmp_path, "other", [make_case("z-none")])
+    return tmp_path
+
+
+def test_the_version_is_printed() -> None:
+    assert run("--version") == (0, f"energybench {__version__}\n", "")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["compare", "--help"]])
+def test_help_is_an_answer_and_no_error(argv: list[str]) -> None:
+    code, out, err = run(*argv)
+    assert (code, err) == (0, "")
+    assert out.startswith("usage: energybench")
+
+
+def test_runs_are_listed(storage: Path) -> None:
+    code, out, err = run("list", "--storage", storage)
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[2:]] == ["0001_run1", "0002_run2", "0003_other"]
+
+
+def test_an_empty_store_is_said(tmp_path: Path) -> None:
+    code, out, err = run("list", "--storage", f"file://{tmp_path}")
+    assert code == 0
+    assert out == "No runs are stored.\n"
+    assert str(tmp_path) in err
+
+
+def test_a_run_is_shown_with_the_note_of_how_it_was_found(storage: Path) -> None:
+    code, out, err = run("show", "latest", "--storage", storage, "--pue", "1")
+    assert code == 0
+    assert out.startswith("0003_other\n")
+    assert "PUE 1 " in out
+    assert err == "energybench: latest: 0003_other.\n"
+
+
+def test_a_run_compared_with_itself_exits_0(storage: Path) -> None:
+    code, out, err = run("compare", "run1", "run1", "--storage", storage, "--strict")
+    assert (code, err) == (0, "")
+    assert out.rstrip().endswith("energy 3 ok; accuracy 3 ok; passed (exit 0).")
+
+
+def test_a_doctored_copy_exits_1_and_both_cases_are_named(storage: Path) -> None:
+    code, out, _ = run("compare", "run1", "run2", "--storage", storage)
+    assert code == 1
+    assert "a-none: energy regressed: " in out
+    assert "b-none: accuracy regressed: " in out
+    assert "c-none: " not in out
+
+
+def test_wider_margins_let_it_pass(storage: Path) -> None:
+    argv = ("compare", 1, 2, "--storage", storage, "--margin", "30%", "--accuracy-margin", "0.2", "--noise-floor", "3%")
+    assert run(*argv)[0] == 0
+
+
+def test_the_json_format_is_strict_json_with_the_exit_code(storage: Path) -> None:
+    code, out, _ = run("compare", "run1", "run2", "--storage", storage, "--format", "json")
+    assert code == json.loads(out)["exit"] == 1
+
+
+def test_nothing_in_common_exits_4_and_says_so_on_stderr(storage: Path) -> None:
+    for more in ((), ("--common",)):
+        code, _, err = run("compare", "run1", "other", "--storage", storage, *more)
+        assert code == 4
+        assert err == "energybench: No case was compared: the two runs have no case in common.\n"
+
+
+def test_one_round_is_inconclusive_which_fails_only_when_strict(tmp_path: Path, make_case: Any) -> None:
+    store(tmp_path, "a", [make_case("a-none", [100.0])])
+    store(tmp_path, "b", [make_case("a-none", [102.0])])
+    code, out, _ = run("compare", "a", "b", "--storage", tmp_path)
+    assert code == 0
+    assert "a-none: energy inconclusive: one round, assumed noise 3 %" in out
+    assert run("compare", "a", "b", "--storage", tmp_path, "--strict")[0] == 3
+
+
+def test_what_is_declared_to_vary_is_compared(tmp_path: Path, make_case: Any) -> None:
+    case = make_case("a-none", THREE, comparability={"precision": "fp32"})
+    store(tmp_path, "a", [case])
+    store(tmp_path, "b", [replace(case, comparability={"precision": "bf16"})])
+    code, out, _ = run("compare", "a", "b", "--storage", tmp_path)
+    assert code == 4
+    assert "differs in precision (fp32 -> bf16)" in out
+    assert run("compare", "a", "b", "--storage", tmp_path, "--vary", "precision")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        ([], "COMMAND"),
+        (["compare", "run1"], "CANDIDATE"),
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        (["compare", "run1", "run9"], "There is no run 'run9'"),
+        (["compare", "run1", "run2", "--margin", "lots"], "invalid share value: 'lots'"),
+        (["compare", "run1", "run2", "--margin", "0"], "not between 0 and 1"),
+        (["compare", "run1", "run2", "--margin", "nan"], "not between 0 and 1"),
+        (["compare", "run1", "run2", "--format", "xml"], "invalid choice: 'xml'"),
+        (["compare", "run1", "run2", "--vary", "provenance"], "cannot be declared as varying"),
+        (["show", "run1", "--pue", "0.5"], "a PUE is a number of at least 1"),
+        (["show", "run1", "--pue", "inf"], "a PUE is a number of at least 1"),
+    ],
+)
+def test_bad_input_is_one_sentence_on_stderr_and_exit_2(argv: list[str], complaint: str, storage: Path) -> None:
+    where = ["--storage", str(storage)] if argv and argv[0] in ("compare", "show") else []
+    code, out, err = run(*argv, *where)
+    assert (code, out) == (2, "")
+    assert err.startswith("energybench: ")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    code, _, err = run("list", "--storage", tmp_path / "nowhere")
+    assert code == 2
+    assert "nowhere" in err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"benchmarks": []}'])
+def test_torn_and_foreign_files_exit_2(text: str, storage: Path) -> None:
+    bad = storage / machine_id() / "0004_bad.json"
+    bad.write_text(text)
+    code, out, err = run("compare", "run1", "bad", "--storage", storage)
+    assert (code, out) == (2, "")
+    assert "0004_bad.json" in err
+    assert "unreadable" in run("list", "--storage", storage)[1]
+
+
+def test_the_store_is_looked_for_upwards(storage: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "deep" / "down").mkdir(parents=True)
+    (storage / machine_id()).rename(tmp_path / "moved")
+    (root / ".benchmarks").mkdir()
+    (tmp_path / "moved").rename(root / ".benchmarks" / machine_id())
+    monkeypatch.chdir(root / "deep" / "down")
+    assert run("show", "run1")[0] == 0
+
+
+def test_the_doctor_reports_on_a_tree_that_it_is_given(tmp_path: Path) -> None:
+    code, out, err = run("doctor", "--energy-powercap-root", tmp_path)
+    assert (code, err) == (0, "")
+    assert "rapl" in out
+
+
+SPY = """
+import sys
+from energybench.cli import main
+code = main(sys.argv[1:])
+heavy = {"torch", "numpy", "scipy", "pytest", "_pytest", "pynvml", "pyRAPL", "matplotlib", "psutil"}
+heavy |= {"energybench.metering", "energybench.lab", "energybench.compress", "energybench.plugin"}
+loaded = sorted(heavy.intersection(sys.modules))
+print("loaded:", loaded, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("argv", [["list"], ["show", "run1"], ["compare", "run1", "run1"]])
+def test_nothing_heavy_is_loaded_for_reading(argv: list[str], storage: Path) -> None:
+    command = [sys.executable, "-c", SPY, *argv, "--storage", str(storage)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("loaded: []\n")
+
+
+def test_a_reader_that_goes_away_is_no_traceback(storage: Path) -> None:
+    command = [sys.executable, "-m", "energybench", "compare", "run1", "run2", "--storage", str(storage)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 141
