@@ -86,7 +86,7 @@ def _publish(temporary: Path, folder: Path, name: str) -> Path:
     """
     floor = 0
     while True:
-        number = max(_highest(folder), floor) + 1
+        number = max(floor, *_numbers(folder), 0) + 1
         if number > _LAST_NUMBER:
             raise StoreError(
                 f"{folder} holds a run numbered {_LAST_NUMBER}, and pytest-benchmark finds no larger number. "
@@ -99,7 +99,7 @@ def _publish(temporary: Path, folder: Path, name: str) -> Path:
             floor = number
             continue
         try:
-            if _highest(folder) >= number:  # saved and released between the look and the claim
+            if number in _numbers(folder):  # saved and released between the look and the claim
                 continue
             target = folder / f"{number:04d}_{name}.json"
             try:
@@ -115,9 +115,9 @@ def _publish(temporary: Path, folder: Path, name: str) -> Path:
             claim.unlink(missing_ok=True)
 
 
-def _highest(folder: Path) -> int:
-    numbers = (NUMBERED.fullmatch(item.name) for item in os.scandir(folder) if item.name.endswith(".json"))
-    return max((int(match[1]) for match in numbers if match), default=0)
+def _numbers(folder: Path) -> set[int]:
+    matches = (NUMBERED.fullmatch(item.name) for item in os.scandir(folder) if item.name.endswith(".json"))
+    return {int(match[1]) for match in matches if match}
 
 
 def _sync_folder(folder: Path) -> None:
