@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from energybench.errors import DataError, UsageError
+from energybench.lab import finetune
+from energybench.lab.data import Data, TensorPart, load
+from energybench.lab.finetune import (
+    DivergenceError,
+    EarlyStopping,
+    Evaluation,
+    arithmetic,
+    evaluate,
+    fine_tune,
+    one_epoch,
+    optimizer,
+)
+from energybench.lab.models import build
+from energybench.lab.profiles import Recipe, recipe
+
+
+def random_part(images: int, classes: int = 3, seed: int = 0) -> TensorPart:
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (images, 1, 8, 8), dtype=torch.uint8, generator=generator)
+    return TensorPart(pixels, torch.randint(0, classes, (images,), generator=generator), 0.5, 0.25)
+
+
+def random_data() -> Data:
+    parts = [random_part(24, seed=seed) for seed in range(5)]
+    return Data("random", 3, 8, *parts, split_hash="")
+
+
+def linear() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 3))
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "stops_at", "best"),
+    [
+        # The first epoch always improves on nothing; three small falls in a row are not improvements.
+        ([1.0, 0.99, 0.98, 0.97, 0.5], 3, 4, 4),
+        # Falls of more than 0.05 count against the last that did, so a slow slide adds up.
+        ([1.0, 0.96, 0.94, 0.92, 0.88, 0.80], 3, None, 6),
+        ([1.0, 2.0, 2.0, 0.9, 2.0, 2.0, 2.0], 3, 7, 4),
+        ([1.0, 1.0], 1, 2, 1),
+        ([1.0, 1.0, 1.0, 1.0, 1.0], 0, None, 1),
+    ],
+)
+def test_early_stopping_counts_epochs_without_improvement(
+    losses: list[float], patience: int, stops_at: int | None, best: int
+) -> None:
+    stopping = EarlyStopping(patience, 0.05)
+    stopped = next((number for number, loss in enumerate(losses, 1) if stopping.update(loss)), None)
+    assert stopped == stops_at
+    assert stopping.best_epoch == best
+
+
+def test_the_best_epochs_weights_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = linear(), random_data()
+    scripted = iter([1.0, 0.5, 2.0, 3.0])
+    states: list[Tensor] = []
+
+    def script(model: nn.Module, part: Any, batch: int = 100) -> Evaluation:
+        if part is data.evaluation:
+            return Evaluation(7, 24, 0.1)
+        states.append(model.state_dict()["1.weight"].clone())
+        return Evaluation(1, 24, next(scripted))
+
+    monkeypatch.setattr(finetune, "evaluate", script)
+    done = fine_tune(model, data, Recipe(epochs=9, patience=2, batch=8), seed=0)
+    assert (done.epochs, done.best_epoch, done.stopped_early) == (4, 2, True)
+    assert done.losses == (1.0, 0.5, 2.0, 3.0)
+    assert (done.images, done.steps) == (4 * 24, 4 * 3)
+    assert done.accuracy == 7 / 24
+    assert not torch.equal(states[1], states[3])
+    torch.testing.assert_close(model.state_dict()["1.weight"], states[1], rtol=0, atol=0)
+
+
+def test_epochs_and_evaluations_are_laps_and_hooks_hear_of_every_epoch() -> None:
+    laps: list[str] = []
+    heard: list[str] = []
+
+    @contextmanager
+    def lap(label: str) -> Iterator[None]:
+        laps.append(label)
+        yield
+
+    class Hooks:
+        def epoch_end(self) -> None:
+            heard.append("epoch")
+
+    @contextmanager
+    def training(steps_with: torch.optim.Optimizer) -> Iterator[Hooks]:
+        heard.append("open")
+        yield Hooks()
+        heard.append("close")
+
+    done = fine_tune(linear(), random_data(), Recipe(epochs=2, batch=8), lap=lap, training=training)
+    assert done.epochs == 2
+    assert not done.stopped_early
+    assert laps == ["epoch", "eval"] * 2 + ["eval"]
+    assert heard == ["open", "epoch", "epoch", "close"]
+
+
+def test_the_same_seed_trains_the_same_model_and_another_does_not() -> None:
+    def trained(seed: int) -> Tensor:
+        model = linear()
+        fine_tune(model, random_data(), Recipe(epochs=2, batch=8), seed=seed)
+        return model.state_dict()["1.weight"]
+
+    assert torch.equal(trained(1), trained(1))
+    assert not torch.equal(trained(1), trained(2))
+
+
+def test_one_epoch_does_what_a_bare_loop_does() -> None:
+    part, mine, theirs = random_part(20), linear(), linear()
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(3))
+    done = one_epoch(mine, part, optimizer(mine, "sgd", 0.01, 1e-4, 0.9), 8, order=order)
+    plain = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    x = ((part.images.float() / 255 - 0.5) / 0.25).expand(-1, 3, -1, -1)
+    losses = []
+    for chosen in order.split(8):
+        plain.zero_grad()
+        loss = nn.functional.cross_entropy(theirs(x[chosen]), part.labels[chosen])
+        loss.backward()
+        plain.step()
+        losses.append(loss.item())
+    assert (done.images, done.steps) == (20, 3)
+    assert done.loss == pytest.approx(sum(losses) / 3, rel=1e-5)
+    torch.testing.assert_close(mine.state_dict(), theirs.state_dict())
+
+
+def test_evaluation_counts_and_leaves_the_mode_alone() -> None:
+    model, part = nn.Sequential(linear(), nn.Dropout(0.9)).train(), random_part(30)
+    found = evaluate(model, part, batch=7)
+    logits = model.eval()(((part.images.float() / 255 - 0.5) / 0.25).expand(-1, 3, -1, -1))
+    assert found.correct == int((logits.argmax(1) == part.labels).sum())
+    assert found.loss == pytest.approx(nn.functional.cross_entropy(logits, part.labels).item(), rel=1e-5)
+    assert found.accuracy == found.correct / 30
+    model.train()
+    evaluate(model, part)
+    assert model.training
+
+
+def test_a_last_batch_of_one_image_is_left_out() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 8), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 3))
+    assert one_epoch(model, random_part(9), optimizer(model, "sgd", 0.01, 0), 8).images == 8
+    with pytest.raises(DataError, match="at least two"):
+        one_epoch(model, random_part(1), optimizer(model, "sgd", 0.01, 0), 8)
+
+
+def test_a_loss_that_is_no_number_names_epoch_step_and_learning_rate() -> None:
+    model = linear()
+
+    def poison(steps_with: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        model.state_dict()["1.weight"].fill_(math.nan)
+
+    steps_with = optimizer(model, "sgd", 0.25, 0)
+    steps_with.register_step_post_hook(poison)
+    with pytest.raises(DivergenceError, match=r"became nan in epoch 3, step 2, at a learning rate of 0\.25"):
+        one_epoch(model, random_part(24), steps_with, 8, number=3)
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune, "evaluate", lambda model, part: Evaluation(0, 24, math.nan))
+    with pytest.raises(DivergenceError, match=r"validation loss is nan after epoch 1 at a learning rate of 0\.01"):
+        fine_tune(linear(), random_data(), Recipe(epochs=2, batch=8))
+
+
+def test_the_auxiliary_output_counts_with_its_weight() -> None:
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = linear()
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+            logits = self.inner(x)
+            return (logits, logits) if self.training else logits
+
+    single, double = linear(), TwoHeads()
+    part = random_part(8)
+    one = one_epoch(single, part, optimizer(single, "sgd", 0.01, 0), 8)
+    two = one_epoch(double, part, optimizer(double, "sgd", 0.01, 0), 8)
+    assert two.loss == pytest.approx(1.4 * one.loss, rel=1e-5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_low_precision_without_a_gpu_is_refused() -> None:
+    with pytest.raises(UsageError, match="precision bf16 needs a CUDA GPU"), arithmetic("bf16"):
+        pass
+
+
+def test_an_unknown_optimizer_is_said() -> None:
+    with pytest.raises(UsageError, match="unknown optimizer 'lion'"):
+        optimizer(linear(), "lion", 0.1, 0)
+
+
+def test_tiny_learns_the_digits_from_random_weights() -> None:
+    chosen = recipe(
+        "quick", "tiny", train_images=500, pretrain_images=0, epochs=5, optimizer="adamw", lr=3e-3, patience=0
+    )
+    torch.manual_seed(0)
+    model, data = build("tiny", 10, chosen.pixels), load("digits", chosen)
+    before = evaluate(model, data.evaluation).accuracy
+    done = fine_tune(model, data, chosen, seed=0)
+    assert done.accuracy > 0.8 > 0.4 > before
+    assert done.train_losses[-1] < done.train_losses[0]

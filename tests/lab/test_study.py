@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from energybench.compress import COMPRESSORS
+from energybench.errors import UsageError
+from energybench.lab.finetune import evaluate, fine_tune
+from energybench.lab.study import Study
+
+
+@pytest.fixture(scope="module")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def study(_cache: None) -> Study:
+    return Study("quick")
+
+
+class Meter:
+    """Remembers what was entered."""
+
+    def __init__(self) -> None:
+        self.entered: list[str] = []
+
+    @contextmanager
+    def __call__(self, label: str) -> Iterator[None]:
+        self.entered.append(label)
+        yield
+
+
+def state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("compressor", COMPRESSORS)
+@pytest.mark.usefixtures("_cache")
+def test_a_case_searches_once_and_every_round_starts_from_the_same_state(compressor: str) -> None:
+    meter, study = Meter(), Study("quick", overrides={"epochs": 2})
+    subject = study.subject("tiny", compressor, meter)
+    assert meter.entered.count("search") == (0 if compressor == "none" else 1)
+    before = state(subject.compressed.model)
+    ends = []
+    for _ in range(2):
+        compressed = subject.fresh()
+        torch.manual_seed(0)
+        done = fine_tune(compressed.model, subject.data, subject.recipe, seed=0, training=compressed.training)
+        ends.append(done.losses)
+    assert ends[0] == ends[1]
+    torch.testing.assert_close(state(subject.compressed.model), before, rtol=0, atol=0)
+    again = Meter()
+    assert study.subject("tiny", compressor, again) is subject
+    study.subject("tiny", "prune" if compressor == "none" else "none")
+    rebuilt = study.subject("tiny", compressor, again)
+    assert again.entered == []
+    torch.testing.assert_close(state(rebuilt.compressed.model), before)
+    assert rebuilt.compressed.report is subject.compressed.report
+
+
+def test_starting_weights_are_good_enough_for_a_search_to_mean_something(study: Study) -> None:
+    subject = study.subject("tiny", "none")
+    assert subject.start.accuracy >= 0.85
+    assert subject.accuracy_compressed == subject.start.accuracy
+    assert evaluate(subject.fresh().model, subject.data.evaluation).accuracy == subject.start.accuracy
+
+
+def test_pruned_weights_stay_zero_through_a_fine_tune(study: Study) -> None:
+    subject = study.subject("tiny", "prune")
+    compressed = subject.fresh()
+    assert compressed.masks
+    fine_tune(compressed.model, subject.data, subject.recipe, training=compressed.training)
+    for name, mask in compressed.masks.items():
+        assert not compressed.model.get_parameter(name)[~mask].any()
+
+
+def test_facts_and_workload_are_json_and_the_workload_knows_no_seed(study: Study) -> None:
+    facts = study.subject("tiny", "stego").facts()
+    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
+    assert facts["accuracy_resolution"] == 1 / 500
+    workload = study.workload("tiny", "stego", "early stopping")
+    assert not [key for key in workload["recipe"] if "seed" in key]
+    assert workload == study.workload("tiny", "stego", "early stopping")
+    for other in (
+        Study("quick", overrides={"lr": 0.5}).workload("tiny", "stego", "early stopping"),
+        Study("quick", tolerance=0.02).workload("tiny", "stego", "early stopping"),
+        study.workload("tiny", "prune", "early stopping"),
+        study.workload("tiny", "stego", "one epoch"),
+    ):
+        assert other != workload
+
+
+def test_an_unknown_compressor_is_said_with_the_known_ones(study: Study) -> None:
+    with pytest.raises(UsageError, match="unknown compressor 'zip'; there are none, stego, prune, lowrank"):
+        study.compressor("zip")
+
+
+def test_a_bad_data_set_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown data set"):
+        Study("quick", "cifar").data("tiny")
