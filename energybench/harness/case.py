@@ -96,7 +96,7 @@ class Measured:
             pretraining=tuple(self.apart["pretraining"]) or self.earlier_apart.get("pretraining", ()),
             domains=tuple(domains),
             params=self.params,
-            facts=dict(self.facts),
+            facts={**self.facts, **({"workload": dict(self.inputs)} if self.inputs else {})},
             workload=self.workload,
             comparability=dict(comparability),
             status=self.status,
