@@ -132,6 +132,10 @@ class Project:
     def last(self) -> Stored:
         return self.stored()[-1]
 
+    def files(self, folder: str = ".") -> set[Path]:
+        """Every file below `folder` but bytecode. pytest-benchmark itself makes an empty .benchmarks in any session."""
+        return {p for p in (self.path / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+
     def log(self, name: str = "log") -> list[str]:
         """Lines that cases appended to a file of this name."""
         path = self.path / name
