@@ -1,0 +1,74 @@
+"""The README is executed: its example, its commands and its options are the program's."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from energybench.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines() if line[:2] == "$ "]
+
+
+def test_the_example_runs_and_leaves_a_stored_run(pytester: pytest.Pytester) -> None:
+    (example,) = [block for block in blocks("python") if "def test_train(energy)" in block]
+    pytester.makepyfile(test_mine=example)
+    result = pytester.runpytest_subprocess("-p", "energybench.plugin", "--energy-rounds", "2")
+    result.assert_outcomes(passed=1)
+    assert len(list(pytester.path.glob(".benchmarks/*/0001_*.json"))) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_shown_command_succeeds_in_a_fresh_clone(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, *arguments = shlex.split(command)
+    assert program == "energybench"
+    monkeypatch.chdir(ROOT)
+    out, err = io.StringIO(), io.StringIO()
+    assert main(arguments, out, err) == 0, err.getvalue()
+    assert out.getvalue().strip()
+
+
+def test_the_two_set_up_commands_are_single_lines_that_install_with_the_pins() -> None:
+    for name, extra in (("main", "bench"), ("test", "test")):
+        found = re.search(rf"<!-- {name} command -->\n```sh\n(.*?)```", README, re.DOTALL)
+        assert found is not None
+        (line,) = found[1].strip().splitlines()
+        assert f"-c constraints.txt -e '.[{extra}]'" in line
+        assert "pytest" in line.rpartition("&&")[2]
+
+
+def test_the_readme_names_every_option_and_no_other() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    offered = set(re.findall(r"^\s+(--energy-[a-z-]+)", done.stdout, re.MULTILINE))
+    named = set(re.findall(r"--energy-[a-z-]+[a-z]", README))
+    assert offered
+    assert offered - named == set()
+    assert named - offered == set()
+
+
+def test_the_readme_names_every_subcommand() -> None:
+    out = io.StringIO()
+    assert main(["--help"], out, out) == 0
+    subcommands = re.findall(r"^    ([a-z]+) ", out.getvalue(), re.MULTILINE)
+    assert "compare" in subcommands
+    assert [name for name in subcommands if f"`energybench {name}" not in README] == []
