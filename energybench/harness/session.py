@@ -53,6 +53,8 @@ class SessionHooks:
         # Also called after a usage error in the collection, when no meter is open.
         if not sweep.cases or config.option.collectonly or not (sweep.meters or sweep.disabled):
             return []
+        if config.get_verbosity() < 0:
+            return []
         return header(sweep)
 
     # running

@@ -1,0 +1,101 @@
+"""What is due, what the workload's hash covers, and what recorded values become."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energybench.errors import UsageError
+from energybench.harness.case import Measured, plain_facts, plain_metrics, workload_hash
+from energybench.harness.options import CaseOptions
+from energybench.model import Round, Window
+
+PLAIN = st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text(), max_size=5)
+
+
+def measured(rounds: int = 3, warmup: int = 0, params: dict[str, Any] | None = None) -> Measured:
+    item: Any = SimpleNamespace(nodeid="f.py::test_x[a]", callspec=SimpleNamespace(params=params or {}))
+    return Measured(item, CaseOptions(rounds, warmup, tuple(range(rounds))), 1)
+
+
+def test_warm_ups_are_due_first_and_only_while_a_round_is_due() -> None:
+    case = measured(rounds=2, warmup=2)
+    assert case.due() == [-1, -1, 0, 1]
+    case.warmups.append(Round(Window(1.0)))
+    case.rounds[1] = Round(Window(1.0))
+    assert case.due() == [-1, 0]
+    case.rounds[0] = Round(Window(2.0))
+    assert case.due() == []
+    assert [round.window.seconds for round in case.ordered()] == [2.0, 1.0]
+
+
+@given(PLAIN, st.randoms())
+def test_the_order_of_the_inputs_does_not_change_the_hash(inputs: dict[str, Any], random: Any) -> None:
+    pairs = list(inputs.items())
+    random.shuffle(pairs)
+    assert workload_hash(dict(pairs)) == workload_hash(inputs)
+
+
+@given(PLAIN, PLAIN)
+def test_different_inputs_have_different_hashes(one: dict[str, Any], other: dict[str, Any]) -> None:
+    from json import dumps
+
+    same = dumps(one, sort_keys=True) == dumps(other, sort_keys=True)
+    assert (workload_hash(one) == workload_hash(other)) is same
+
+
+def test_declared_inputs_stand_in_for_the_parameters() -> None:
+    case = measured(params={"model": "a"})
+    assert case.workload == workload_hash({"model": "a"})
+    case.inputs = {"model": "b"}
+    assert case.workload == workload_hash({"model": "b"})
+
+
+def test_an_input_that_is_no_json_is_refused() -> None:
+    with pytest.raises(UsageError, match="declare names and numbers"):
+        workload_hash({"loss": object()})
+
+
+def test_a_parameter_object_counts_by_its_type_so_that_no_address_gets_in() -> None:
+    class Net:
+        pass
+
+    assert measured(params={"m": Net(), "f": len, "n": 3}).params == {
+        "m": f"{test_a_parameter_object_counts_by_its_type_so_that_no_address_gets_in.__name__}.<locals>.Net",
+        "f": "len",
+        "n": 3,
+    }
+
+
+def test_metrics_become_floats_and_what_is_not_finite_is_absent_with_a_warning() -> None:
+    numpy = pytest.importorskip("numpy")
+    numbers, warnings = plain_metrics({"a": 1, "b": True, "c": numpy.float32(0.5), "d": math.inf, "e": math.nan})
+    assert numbers == {"a": 1.0, "b": 1.0, "c": 0.5, "d": None, "e": None}
+    assert warnings == ["d was recorded as inf: stored as absent", "e was recorded as nan: stored as absent"]
+
+
+@pytest.mark.parametrize("value", ["0.9", b"1", None, [0.5], {}])
+def test_a_metric_that_is_no_number_is_refused(value: object) -> None:
+    with pytest.raises(UsageError, match=f"takes a number, not {type(value).__name__}"):
+        plain_metrics({"accuracy": value})
+
+
+def test_facts_are_strict_json_whatever_is_put_in() -> None:
+    import json
+
+    numpy = pytest.importorskip("numpy")
+    facts = plain_facts(
+        {"rate": numpy.float64(0.5), "n": numpy.int64(3), "bad": [math.nan, (1, 2)], "kind": dict, 5: {"x": {1}}}
+    )
+    assert json.loads(json.dumps(facts, allow_nan=False)) == {
+        "rate": 0.5,
+        "n": 3,
+        "bad": [None, [1, 2]],
+        "kind": "dict",
+        "5": {"x": [1]},
+    }

@@ -1,0 +1,188 @@
+"""What a person sees: figures where others have dots, a table, and a progress line that leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
+
+import pytest
+
+SLOW = """
+    import time
+    import pytest
+
+    @pytest.mark.parametrize("model", ["a", "a_model_with_quite_a_long_name_for_a_case"])
+    def test_tune(energy, model):
+        def tune():
+            for _ in range(3):
+                with energy.lap("epoch"):
+                    print("captured")
+            energy.record(accuracy=0.9, epochs=3)
+        energy(tune)
+
+    def test_plain():
+        pass
+
+    def test_fails(energy):
+        energy(list)
+        assert False, "on purpose"
+    """
+
+
+class Screen:
+    """As much of a terminal as pytest and the progress line use: text, newline, return, and seven escapes."""
+
+    def __init__(self, columns: int) -> None:
+        self.lines: list[list[str]] = [[]]
+        self.columns = columns
+        self.row = self.column = 0
+
+    def feed(self, text: str) -> None:
+        for token in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[\s\S]", text):
+            if token.startswith("\x1b["):
+                self._escape(token[-1], token[2:-1])
+            elif token == "\n":
+                self._down()
+            elif token == "\r":
+                self.column = 0
+            else:
+                if self.column == self.columns:
+                    self.column = 0
+                    self._down()
+                line = self.lines[self.row]
+                line.extend(" " * (self.column + 1 - len(line)))
+                line[self.column] = token
+                self.column += 1
+
+    def _down(self) -> None:
+        self.row += 1
+        while len(self.lines) <= self.row:
+            self.lines.append([])
+
+    def _escape(self, letter: str, number: str) -> None:
+        if letter == "m":
+            return
+        if letter == "G":
+            self.column = int(number or 1) - 1
+        elif letter == "A":
+            self.row -= int(number or 1)
+        elif letter in "KJ":
+            del self.lines[self.row][self.column :]
+            if letter == "J":
+                del self.lines[self.row + 1 :]
+        else:
+            raise AssertionError(f"an escape that this screen does not know: {number}{letter}")
+
+    @property
+    def text(self) -> list[str]:
+        return ["".join(line).rstrip() for line in self.lines]
+
+
+def on_a_terminal(project, *args: str, columns: int, term: str = "xterm") -> tuple[list[str], str]:
+    """The final screen and the raw output of pytest on a terminal of this width."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *project.arguments("-p", "no:cacheprovider", *args)],
+        cwd=project.path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**environment, "TERM": term},
+        close_fds=True,
+    )
+    os.close(theirs)
+    raw = b""
+    while select.select([ours], [], [], 120)[0]:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        raw += chunk
+    os.close(ours)
+    process.wait()
+    screen = Screen(columns)
+    screen.feed(raw.decode())
+    # Seconds, the session's time and the file's name differ between any two runs.
+    changing = re.compile(r"in \d+\.\d+s|\d{8}_\d{6}|[-=]{3,}|000\d_")
+    return [changing.sub("", line) for line in screen.text], raw.decode()
+
+
+@pytest.mark.parametrize(("columns", "args"), [(120, []), (60, []), (100, ["-v"])], ids=["wide", "narrow", "verbose"])
+def test_the_progress_line_leaves_no_trace_on_the_final_screen(project, columns: int, args: list[str]) -> None:
+    project.cases(SLOW)
+    live, raw = on_a_terminal(project, "--energy-rounds=2", "--tb=line", *args, columns=columns)
+    plain, raw_plain = on_a_terminal(project, "--energy-rounds=2", "--tb=line", *args, columns=columns, term="dumb")
+    assert "epoch 2" in raw
+    assert "epoch 2" not in raw_plain
+    assert "epoch 2" not in "\n".join(live)
+    assert live == plain
+
+
+@pytest.mark.parametrize("args", [["-q"], ["-s"]], ids=["quiet", "uncaptured"])
+def test_there_is_no_progress_line_where_it_would_be_in_the_way(project, args: list[str]) -> None:
+    project.cases(SLOW)
+    _, raw = on_a_terminal(project, *args, columns=100)
+    assert "epoch 1" not in raw
+    assert "1 failed, 3 passed" in raw
+
+
+def test_each_verbosity_has_its_screen(project) -> None:
+    project.cases(SLOW)
+    plain = project.run_apart("--energy-rounds=2")
+    project.says(
+        plain,
+        "energybench: 3 cases, 2 rounds each, PUE 1, store *",
+        "energybench: replayed: package:0 (replay)",
+        "[[]1/3[]] a: round 1/2, 1.0 s, 27.8 mWh replayed, accuracy 0.9, 3 epochs",
+        "[[]1/3[]] a: round 2/2, 1.0 s, 27.8 mWh replayed, accuracy 0.9, 3 epochs*",
+        "[[]3/3[]] test_fails: round 2/2, 1.0 s, 27.8 mWh replayed, failed*",
+        "*- energybench -*",
+        "stored as *",
+        "*1 failed, 3 passed*",
+    )
+    verbose = project.run_apart("--energy-rounds=2", "-v")
+    project.says(
+        verbose,
+        "test_bench.py::test_tune[[]a[]]*",
+        "[[]1/3[]] a: round 2/2, 1.0 s, * 3 epochs PASSED*",
+        "test_bench.py::test_plain PASSED*",
+        "[[]3/3[]] test_fails: round 2/2, 1.0 s, 27.8 mWh replayed, failed FAILED*",
+    )
+    quiet = project.run_apart("--energy-rounds=2", "-q")
+    project.says(quiet, "...F*")
+    quiet.stdout.no_fnmatch_line("*round 1/2*")
+    quiet.stdout.no_fnmatch_line("energybench: 3 cases*")
+
+
+def test_kwh_on_the_screen_carry_the_pue_and_joules_do_not(project) -> None:
+    project.cases("def test_it(energy):\n    energy(list)\n")
+    project.replay({"*": [(3600.0, 2.0)]})
+    result = project.run("--energy-pue=1.5")
+    project.says(result, "[[]1/1[]] test_it: round 1/1, 2.0 s, 1.50 Wh replayed*")
+    project.says(result, "energybench: 1 cases, 1 round each, PUE 1.5, *")
+
+
+def test_the_header_says_what_is_estimated_and_what_is_absent(project) -> None:
+    project.cases("def test_it(energy):\n    energy(list)\n")
+    root = project.path / "no-powercap"
+    root.mkdir()
+    estimated = project.run(f"--energy-powercap-root={root}", meters="auto")
+    estimated.assert_outcomes(passed=1)
+    project.says(estimated, "energybench: estimated: *cpu*", "energybench: absent: *")
+    absent = project.run(f"--energy-powercap-root={root}", "--energy-no-estimate", meters="auto")
+    absent.assert_outcomes(passed=1)
+    if not any("integrated:" in line or "measured:" in line for line in absent.outlines):
+        project.says(absent, "energybench: no energy counter and no estimate: seconds and accuracy only")
+        (only,) = project.last().records["test_bench.py::test_it"]["rounds"]
+        assert only["joules"] == {}
