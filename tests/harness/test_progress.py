@@ -1,0 +1,107 @@
+"""The progress line: what it says, where it draws, and that it wipes what it drew."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from energybench.harness import progress
+from energybench.harness.progress import PLAIN_EVERY_S, Progress
+from energybench.model import Window
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(progress.time, "monotonic", made.monotonic)
+    return made
+
+
+class Output(io.StringIO):
+    """Stands for the duplicate of standard output."""
+
+    def fileno(self) -> int:
+        raise OSError
+
+
+def started(column: int = 0, *, live: bool) -> tuple[Progress, Output]:
+    writer = SimpleNamespace(width_of_current_line=column)
+    config: Any = SimpleNamespace(
+        get_verbosity=lambda: -1,  # opens nothing; the output is put in below
+        getoption=lambda name, default=None: "fd",
+        get_terminal_writer=lambda: writer,
+    )
+    made = Progress(config, cases=4)
+    output = Output()
+    made._out, made._live = output, live
+    return made, output
+
+
+def case(position: int, id: str = "f.py::test_x[resnet18-none]") -> Any:
+    return SimpleNamespace(position=position, id=id)
+
+
+def test_it_says_which_case_of_how_many_the_laps_the_energy_so_far_and_what_is_left(clock: Clock) -> None:
+    drawn, output = started(live=True)
+    drawn(case(1), "round 1/1", None)
+    assert "[1/4] resnet18-none, round 1/1" in output.getvalue()
+    clock.now = 60.0
+    drawn.round_done(3600.0)
+    second = case(2, "f.py::test_plain")
+    drawn(second, "round 1/1", None)
+    clock.now = 70.0
+    drawn(second, "epoch", Window(10.0, {"package:0": 1800.0, "dram:0": None}))
+    drawn_last = output.getvalue().rpartition("[2/4]")[2]
+    assert "epoch 1" in drawn_last
+    assert "1.50 Wh so far" in drawn_last
+    assert "about 3:00 left" in drawn_last  # one case took a minute, three are left
+
+
+def test_what_was_drawn_is_wiped_from_where_pytest_stood(clock: Clock) -> None:
+    drawn, output = started(live=True, column=10)
+    drawn(case(1), "round 1/1", None)
+    assert output.getvalue().startswith("\x1b[11G ")
+    assert output.getvalue().endswith("\x1b[K\x1b[11G")
+    drawn.clear()
+    assert output.getvalue().endswith("\x1b[11G\x1b[J")
+    wiped = output.getvalue()
+    drawn.clear()
+    assert output.getvalue() == wiped
+
+
+def test_without_room_it_draws_on_the_next_line_and_returns(clock: Clock) -> None:
+    drawn, output = started(live=True, column=60)
+    drawn(case(1), "round 1/1", None)
+    assert output.getvalue().startswith("\n[1/4]")
+    assert output.getvalue().endswith("\r\x1b[A\x1b[61G")
+
+
+def test_off_a_terminal_a_plain_line_appears_now_and_then_only(clock: Clock) -> None:
+    drawn, output = started(live=False)
+    drawn(case(1), "round 1/1", None)
+    assert output.getvalue() == ""
+    clock.now = PLAIN_EVERY_S
+    drawn(case(1), "epoch", Window(1.0, {"package:0": 1.0}))
+    assert output.getvalue().count("energybench: [1/4] resnet18-none, epoch 1") == 1
+    clock.now += PLAIN_EVERY_S / 2
+    drawn(case(1), "epoch", Window(1.0, {"package:0": 1.0}))
+    assert output.getvalue().count("\nenergybench:") == 1
+    assert "\x1b" not in output.getvalue()
+
+
+def test_under_q_nothing_is_opened() -> None:
+    config: Any = SimpleNamespace(get_verbosity=lambda: -1)
+    quiet = Progress(config, cases=1)
+    assert quiet._out is None
+    quiet(case(1), "round 1/1", None)
+    quiet.close()
