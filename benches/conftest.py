@@ -6,7 +6,6 @@ named by path or node id, or by `--energy-study NAME|all`, where NAME is the fil
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
             weights=config.getoption("energy_weights"),
             overrides=parse_overrides(config.getoption("energy_set")),
             tolerance=config.getoption("energy_tolerance"),
-            progress=_Announce(config),
         )
         for model in models:
             study.check(model)
@@ -111,16 +109,3 @@ def _awake(config: pytest.Config, path: Path) -> bool:
         return True
     named = {(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args}
     return path in named or (name == MAIN and not asked)
-
-
-class _Announce:
-    """One line on the terminal for what takes long and is no round."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-
-    def __call__(self, text: str) -> None:
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None and sys.__stdout__ is not None:
-            terminal.ensure_newline()
-            terminal.write_line(text)

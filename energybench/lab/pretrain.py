@@ -66,14 +66,13 @@ def starting_weights(
     weights: str = "auto",
     *,
     apart: Apart | None = None,
-    progress: Callable[[str], None] | None = None,
 ) -> Start:
     """The starting state of a model for a data set.
 
     `weights`: `auto` takes torchvision's ImageNet weights where torch's hub cache already has them, else trains on
     the data; `imagenet` downloads them where needed; `pretrained` always trains on the data from random weights;
     `none` keeps random weights; `file:PATH` reads a state dict. `apart` is entered with "pretraining" only around a
-    training that really happens; `progress` is told of it in a line.
+    training that really happens.
     Raises UsageError on another `weights`, DataError where weights cannot be had or do not fit.
     """
     check_weights(weights)
@@ -108,8 +107,6 @@ def starting_weights(
     found = _read(path, key, model)
     if found is not None:
         return Start(found["state"], source, found["accuracy"], found["seconds"], cached=True)
-    if progress is not None:
-        progress(f"{name}: making starting weights on {len(data.pretraining)} images of {data.id} (once, then cached)")
     with (apart or (lambda label: nullcontext()))("pretraining"):
         begun = time.perf_counter()
         pretrain(model, data, recipe)

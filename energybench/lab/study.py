@@ -77,7 +77,6 @@ class Study:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = 0.01
     """accuracy a compressor may cost; 0.01 is one point"""
-    progress: Callable[[str], None] | None = None
     _start: tuple[str, Start] | None = field(default=None, repr=False)
     _subject: tuple[tuple[str, str], Subject] | None = field(default=None, repr=False)
     _found: dict[tuple[str, str], tuple[Compressor, CompressionReport, float]] = field(default_factory=dict, repr=False)
@@ -128,9 +127,7 @@ class Study:
         """The starting weights of a model; those of the model before are let go."""
         if self._start is None or self._start[0] != model:
             self._start = self._subject = None
-            found = starting_weights(
-                model, self.data(model), self.recipe(model), self.weights, apart=apart, progress=self.progress
-            )
+            found = starting_weights(model, self.data(model), self.recipe(model), self.weights, apart=apart)
             self._start = (model, found)
         return self._start[1]
 
