@@ -83,29 +83,11 @@ def run_name(commit: Mapping[str, Any], now: datetime.datetime) -> str:
 
 
 def machine_and_commit(config: pytest.Config) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What pytest-benchmark says of machine and commit; a small version of both where it is off."""
+    """What pytest-benchmark says of machine and commit; nothing where it is off (the store fills in what it knows)."""
     stock = stock_session(config)
     if stock is None:
-        return _plain_machine(), {"id": None, "time": None, "dirty": None, "project": None, "branch": None}
+        return {}, {}
     machine = stock.get_machine_info()
     commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
     config.hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit)
     return machine, commit
-
-
-def _plain_machine() -> dict[str, Any]:
-    import platform
-
-    return {
-        "node": platform.node(),
-        "processor": platform.processor(),
-        "machine": platform.machine(),
-        "python_compiler": platform.python_compiler(),
-        "python_implementation": platform.python_implementation(),
-        "python_implementation_version": platform.python_version(),
-        "python_version": platform.python_version(),
-        "python_build": list(platform.python_build()),
-        "release": platform.release(),
-        "system": platform.system(),
-        "cpu": {},
-    }
