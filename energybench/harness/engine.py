@@ -311,6 +311,11 @@ class Sweep:
                 for d in diagnoses
             ],
             "notes": list(self.notes),
+            "unmeasured": [
+                {"fullname": case.id, "status": str(case.status), "warnings": list(case.warnings)}
+                for case in self.cases.values()
+                if not case.rounds
+            ],
         }
 
 
