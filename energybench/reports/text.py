@@ -174,7 +174,17 @@ def _footer(cases: Sequence[Case], factors: Sequence[float]) -> list[str]:
     counts = sorted({len(case.rounds) for case in cases})
     spans = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     sentences.append(f"{spans} round{'' if counts == [1] else 's'} a case.")
-    return [*lines, " ".join(sentences)]
+    return [*lines, " ".join(sentences), *_resolution(cases)]
+
+
+def _resolution(cases: Sequence[Case]) -> list[str]:
+    """The smallest difference that the accuracies can show, where the cases recorded how many images were evaluated."""
+    totals = {total for case in cases for total in case.metric("total") if total}
+    if not totals:
+        return []
+    least, most = min(totals), max(totals)
+    images = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
+    return [f"Accuracy on {images} images: one image is {100 / least:.2g} points (1/{least:.0f})."]
 
 
 def _run_energy(run: Run | None) -> float | None:

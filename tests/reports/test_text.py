@@ -112,3 +112,12 @@ def test_stored_runs_are_listed_and_unreadable_ones_named(make_case: Any) -> Non
     assert row(text, "0001_a") == ["0001_a", "regressed", "1", "1.50", "1.5", "measured", "2026-01-02", "03:04", "main"]
     assert row(text, "0002_b")[1] == "unreadable"
     assert text.endswith("0002_b: x/0002_b.json is empty")
+
+
+def test_the_footer_says_what_one_image_is_worth(make_case: Any) -> None:
+    cases = [
+        make_case("a-none", (1.0,), accuracy=(0.9,), metrics={"total": 500}),
+        make_case("b-none", (1.0,), accuracy=(0.9,), metrics={"total": 250}),
+    ]
+    assert run_table(cases[:1]).endswith("Accuracy on 500 images: one image is 0.2 points (1/500).")
+    assert run_table(cases).endswith("Accuracy on 250 to 500 images: one image is 0.4 points (1/250).")
