@@ -62,6 +62,8 @@ class Subject:
             "parameters": main,
             "auxiliary_parameters": auxiliary,
             "device": str(next(self.compressed.model.parameters()).device),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
             "compression": self.compressed.report.as_facts(),
         }
 

@@ -86,7 +86,7 @@ def test_every_case_is_metered_searched_and_stored_with_its_facts(sweep: tuple[P
         assert sum(lap.seconds for lap in finished.window.laps) <= finished.window.seconds
         assert finished.metrics["total"] == 250
         assert finished.metrics["accuracy"] == pytest.approx((finished.metrics["correct"] or 0) / 250)
-        assert case.facts["hyperparameters"]["train_images"] == 128
+        assert case.facts["hyper_parameters"]["train_images"] == 128
         report = case.facts["compression"]
         assert report["kind"] == case.params["compressor"]
         assert bool(case.search) == (report["kind"] != "none")
