@@ -72,3 +72,23 @@ def test_the_readme_names_every_subcommand() -> None:
     subcommands = re.findall(r"^    ([a-z]+) ", out.getvalue(), re.MULTILINE)
     assert "compare" in subcommands
     assert [name for name in subcommands if f"`energybench {name}" not in README] == []
+
+
+def test_the_table_of_recipes_is_the_quick_profile() -> None:
+    from energybench.lab.models import NINE
+    from energybench.lab.profiles import recipe
+
+    (table,) = re.findall(r"^\| model \| pixels .*?\n\n", README, re.MULTILINE | re.DOTALL)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
+    assert [row[0].split()[0] for row in rows] == [*NINE, "tiny"]
+    for model, pixels, pretraining, its_optimizer, batch, rate in rows:
+        chosen = recipe("quick", model.split()[0])
+        assert int(pixels) == chosen.pixels
+        assert pretraining == f"{chosen.pretrain_images} × {chosen.pretrain_epochs}"
+        name, peak = its_optimizer.split()
+        assert (name.lower(), float(peak)) == (chosen.pretrain_optimizer, chosen.pretrain_lr)
+        assert (int(batch), float(rate)) == (chosen.batch, chosen.lr)
+        shared = (chosen.epochs, chosen.optimizer, chosen.patience, chosen.min_delta, chosen.search_images)
+        assert shared == (5, "sgd", 3, 0.05, 250)
+        assert chosen.train_images == (250 if model.startswith("tiny") else 256)
+        assert chosen.evaluation_images == 500
