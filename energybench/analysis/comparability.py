@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from energybench.model import Case, Provenance, Status
@@ -69,8 +69,17 @@ def _changed_inputs(baseline: Case, candidate: Case) -> str:
 
 
 def _declared_inputs(case: Case) -> dict[str, Any]:
+    """By dotted name: a recipe that differs in its learning rate is `recipe.lr`, not two long dictionaries."""
     declared = case.facts.get("workload")
-    return dict(declared) if isinstance(declared, dict) else {}
+    return dict(_leaves(declared)) if isinstance(declared, Mapping) else {}
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _estimating_devices(baseline: Case, candidate: Case) -> list[str]:

@@ -118,7 +118,7 @@ _QUICK: dict[str, dict[str, Any]] = {
     "resnet152": {**_ADAMW, "lr": 2e-4},
     "convnext_base": {**_ADAMW, "pretrain_images": 1500, "pretrain_lr": 4e-4, "batch": 64, "lr": 1e-3},
     # VGG16's optimiser step costs as much as 20 images: few steps, in larger batches where they need not be many.
-    "vgg16": {**_ADAMW, "pretrain_epochs": 2, "pretrain_lr": 3e-4, "batch": 64, "lr": 5e-4},
+    "vgg16": {**_ADAMW, "pretrain_epochs": 2, "pretrain_lr": 3e-4, "batch": 64, "lr": 1e-3},
 }
 
 PROFILES = ("quick", "standard", "paper")

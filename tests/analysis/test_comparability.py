@@ -40,6 +40,9 @@ def test_declared_inputs_are_named_where_they_are_stored(make_case: Any) -> None
     old = make_case(workload="a", facts={"workload": {"batch": 32, "lr": 0.1}})
     new = make_case(workload="b", facts={"workload": {"batch": 64, "lr": 0.1}})
     assert differences(old, new) == ("workload (batch: 32 -> 64)",)
+    old = make_case(workload="a", facts={"workload": {"recipe": {"batch": 32, "sgd": {"lr": 0.1}}}})
+    new = make_case(workload="b", facts={"workload": {"recipe": {"batch": 32, "sgd": {"lr": 0.2}}}})
+    assert differences(old, new) == ("workload (recipe.sgd.lr: 0.1 -> 0.2)",)
 
 
 def test_what_is_declared_to_vary_may_differ(make_case: Any) -> None:
