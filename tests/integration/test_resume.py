@@ -31,6 +31,8 @@ SWEEP = """
             if word == os.environ.get("KILL_AT"):
                 os.kill(os.getpid(), signal.SIGKILL)
             if word == os.environ.get("INTERRUPT_AT"):
+                # A shell's background jobs inherit SIGINT as ignored; a person's Ctrl-C finds Python's own handler.
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(60)
             with (here / "log").open("a") as file:
