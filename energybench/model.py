@@ -9,8 +9,9 @@ None (or a missing key), never 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -57,6 +58,64 @@ class Domain:
     """what the counter sits in, such as a GPU's name and UUID or the CPU's model name"""
     note: str = ""
     """a restriction in words, such as `whole board, not the MIG slice`"""
+    host: str = field(default="", compare=False)
+    """the machine that it was read on: two ranks on one host must not count one device twice"""
+    tick_s: float | None = field(default=None, compare=False)
+    """seconds between two updates of the counter, measured where that is cheap; None: read on demand"""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """(host, device): domains of two files or ranks with one identity are the same joules."""
+        return self.host, self.device if self.name.startswith("gpu:") and self.device else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Joules with their error and their source."""
+
+    joules: float
+    random_j: float | None
+    """one standard deviation from when and how finely the counters are updated; None where none is stated"""
+    gain_j: float | None
+    """stated gain error in joules, the same share of every value of one sensor; None where none is stated"""
+    source: Provenance
+
+    @property
+    def bound_j(self) -> float | None:
+        """Two random standard deviations plus the whole gain error; None where neither is stated."""
+        if self.random_j is None and self.gain_j is None:
+            return None
+        return 2 * (self.random_j or 0.0) + (self.gain_j or 0.0)
+
+
+def total(quantities: Iterable[Quantity]) -> Quantity | None:
+    """The sum; None of nothing. Random errors are independent and add in quadrature.
+
+    Gain errors add linearly: two sensors of one kind may be wrong in the same direction. A part that states no error
+    of a kind contributes none, and the weakest source is the sum's.
+    """
+    parts = tuple(quantities)
+    if not parts:
+        return None
+    randoms = [part.random_j for part in parts if part.random_j is not None]
+    gains = [part.gain_j for part in parts if part.gain_j is not None]
+    return Quantity(
+        joules=math.fsum(part.joules for part in parts),
+        random_j=math.hypot(*randoms) if randoms else None,
+        gain_j=math.fsum(gains) if gains else None,
+        source=max((part.source for part in parts), key=lambda source: source.rank),
+    )
+
+
+class Mark(StrEnum):
+    """What a reader must know of a window before trusting it; the window's warnings say it in words."""
+
+    TOO_SHORT = "too-short"
+    """fewer than 20 counter ticks: the ends alone may be wrong by percent"""
+    SHARED = "shared"
+    """another energybench process metered one of its devices at the same time"""
+    LOST = "lost"
+    """a counter vanished, was reset or could not be read: that domain has no value"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +130,21 @@ class Window:
     laps: tuple[Window, ...] = ()
     label: str = ""
     warnings: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
+
+    def quantity(self, domain: Domain) -> Quantity | None:
+        """Joules of `domain` with their error; None where it could not be read in this window."""
+        joules = self.joules.get(domain.name)
+        if joules is None:
+            return None
+        gain_j = None if domain.gain_rel is None else domain.gain_rel * joules
+        return Quantity(joules, self.error_j.get(domain.name), gain_j, domain.provenance)
+
+    def total(self, domains: Iterable[Domain]) -> Quantity | None:
+        """Sum over `domains` with its error; None where one is absent, since a sum without it would be too low."""
+        parts = [self.quantity(domain) for domain in domains]
+        known = [part for part in parts if part is not None]
+        return total(known) if len(known) == len(parts) else None
 
     def total_j(self, names: Iterable[str]) -> float | None:
         """Sum over the domains `names`; None where one of them is absent, since a sum without it would be too low."""
@@ -78,9 +152,28 @@ class Window:
         known = [value for value in values if value is not None]
         return sum(known) if known and len(known) == len(values) else None
 
+    def divided(self, calls: int) -> Window:
+        """The mean of `calls` calls that this window held. Laps are left as they are."""
+
+        def shares(values: Mapping[str, float | None]) -> dict[str, float | None]:
+            return {name: None if value is None else value / calls for name, value in values.items()}
+
+        return replace(self, seconds=self.seconds / calls, joules=shares(self.joules), error_j=shares(self.error_j))
+
     def laps_named(self, label: str) -> tuple[Window, ...]:
         """The laps with this label, in the order in which they ended."""
         return tuple(lap for lap in self.laps if lap.label == label)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a round lies in a trace of cumulative joules."""
+
+    file: str
+    """name of the trace, beside the run"""
+    start_s: float
+    """on the trace's own clock"""
+    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +181,20 @@ class Round:
     """One metered call: one complete pass of a case."""
 
     window: Window
+    """of one call: where a call was repeated to be long enough, the mean of `iterations` calls"""
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     """what the case recorded: accuracy in [0, 1], epochs, images, ..."""
     seed: int = 0
     started: str = ""
     """ISO 8601 with offset"""
     conditions: Mapping[str, float] = field(default_factory=dict)
-    """temperatures, clocks and the like at the start, where readable; unit at the end of each key"""
+    """temperatures, clocks, power limits at the start, where readable; unit at the end of each key"""
+    conditions_end: Mapping[str, float] = field(default_factory=dict)
+    """the same at the end"""
+    iterations: int = 1
+    """how often the target was called inside the metered window"""
+    trace: Span | None = None
+    """where its power over time was recorded"""
     session: str = ""
     """id of the pytest session that measured it: rounds of two sessions are not one sample"""
 
@@ -134,6 +234,8 @@ class Case:
     status: Status = Status.OK
     warnings: tuple[str, ...] = ()
     pue: float = 1.0
+    idle_w: Mapping[str, float | None] = field(default_factory=dict)
+    """watts of each domain while the machine was idle, measured once before the first case; empty: not measured"""
 
     @property
     def short_id(self) -> str:
@@ -176,6 +278,38 @@ class Case:
         """IT joules of each round over the domains `names` (default: all in-total domains)."""
         chosen = self.total_domains if names is None else names
         return tuple(round.window.total_j(chosen) for round in self.rounds)
+
+    def quantities(self) -> tuple[Quantity | None, ...]:
+        """IT joules of each round over the in-total domains, with their error."""
+        domains = [domain for domain in self.domains if domain.in_total]
+        return tuple(round.window.total(domains) if domains else None for round in self.rounds)
+
+    @property
+    def mean_quantity(self) -> Quantity | None:
+        """Mean IT joules over the rounds that have a total, with their error: random parts shrink, gain does not."""
+        known = [quantity for quantity in self.quantities() if quantity is not None]
+        whole = total(known)
+        if whole is None:
+            return None
+        random_j = None if whole.random_j is None else whole.random_j / len(known)
+        gain_j = None if whole.gain_j is None else whole.gain_j / len(known)
+        return Quantity(whole.joules / len(known), random_j, gain_j, whole.source)
+
+    def net_j(self, window: Window) -> float | None:
+        """`window` above the idle machine; None where idle power was not measured. Below 0 it is as read."""
+        gross, idle = window.total_j(self.total_domains), [self.idle_w.get(name) for name in self.total_domains]
+        known = [watts for watts in idle if watts is not None]
+        return None if gross is None or len(known) < len(idle) else gross - sum(known) * window.seconds
+
+    @property
+    def meets_budgets(self) -> bool:
+        """Whether its energy may satisfy an absolute budget: only counters and sensors can, an estimate never."""
+        return self.provenance in (Provenance.MEASURED, Provenance.INTEGRATED, Provenance.REPLAYED)
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """The marks of its rounds, each once."""
+        return tuple(dict.fromkeys(mark for round in self.rounds for mark in round.window.marks))
 
     @property
     def mean_j(self) -> float | None:
