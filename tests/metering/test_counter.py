@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energybench.metering.counter import PLAUSIBLE_MAX_W, Counter
+from energybench.metering.counter import PLAUSIBLE_MAX_W, Counter, CounterResetError
 
 
 class Register:
@@ -38,6 +38,7 @@ def test_any_steps_below_the_range_add_up_exactly_and_never_fall(modulus: int, s
     before = 0.0
     for step in data.draw(st.lists(st.integers(0, modulus - 1), max_size=20)):
         register.total += step
+        register.now_s += step / PLAUSIBLE_MAX_W
         reading = counter.read()
         assert reading.joules == register.total - start
         assert reading.joules >= before
@@ -59,10 +60,11 @@ def test_whoever_reads_in_between_changes_no_later_reading(modulus: int, data: s
             alone.read()
             unread = 0
         register.total += step
+        register.now_s += step / PLAUSIBLE_MAX_W
         unread += step
         if heartbeat:
             watched.read()
-    assert watched.read() == alone.read()
+    assert watched.read()[:3] == alone.read()[:3]
 
 
 def test_a_unit_scales_the_joules() -> None:
@@ -95,6 +97,67 @@ def test_a_pause_in_which_the_register_may_have_wrapped_twice_breaks_continuity(
     reading = counter.read()
     assert reading.breaks == 1
     assert "unseen" in reading.trouble
+
+
+def test_a_fall_that_no_power_explains_is_a_reset_and_not_a_wrap() -> None:
+    register = Register(262_143_328_850, 100_000_000_000)
+    counter = Counter(register.show, 1e-6, register.modulus, register.clock)
+    counter.read()
+    register.total, register.now_s = 5_000_000, 0.5  # a wrap would mean 162 kJ in half a second
+    reading = counter.read()
+    assert (reading.joules, reading.breaks) == (0, 1)
+    assert "it was reset" in reading.trouble
+    register.total, register.now_s = 7_000_000, 1.0
+    assert counter.read().joules == pytest.approx(2.0)
+
+
+def test_a_register_that_was_found_anew_breaks_continuity_even_where_its_value_grew() -> None:
+    values: list[int | Exception] = [100, CounterResetError("made anew"), 900, 950]
+
+    def read() -> int:
+        value = values.pop(0)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    counter = Counter(read, 1.0, 1000, lambda: 0.0)
+    assert counter.read().joules == 0
+    lost = counter.read()
+    assert (lost.joules, lost.breaks, lost.trouble) == (None, 1, "made anew")
+    assert counter.read().joules == 0
+    assert counter.read().joules == 50
+
+
+def test_a_register_that_stands_still_is_asked_whether_it_is_alive() -> None:
+    register = Register(None, 100)
+    asked: list[float] = []
+
+    def alive() -> None:
+        asked.append(register.now_s)
+        raise OSError("the file is gone")
+
+    counter = Counter(register.show, 1.0, None, register.clock, tick_s=0.001, alive=alive)
+    counter.read()
+    register.now_s = 0.019
+    assert counter.read().joules == 0
+    register.now_s = 0.05
+    gone = counter.read()
+    assert (gone.joules, gone.trouble) == (None, "the file is gone")
+    assert asked == [0.05]
+
+
+def test_power_is_a_mean_over_a_moment_before_the_reading() -> None:
+    register = Register(None)
+    counter = Counter(register.show, 1.0, None, register.clock, tick_s=0.01)  # ten ticks: 0.1 s
+    assert counter.read().power_w is None
+    powers = []
+    for step in range(1, 41):
+        register.now_s = step * 0.05
+        register.total += 10 if step <= 20 else 2  # 200 W, then 40 W
+        powers.append(counter.read().power_w)
+    assert powers[0] is None
+    assert powers[19] == pytest.approx(200)
+    assert powers[-1] == pytest.approx(40)
 
 
 def test_a_register_beyond_its_stated_range_breaks_continuity() -> None:
