@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from energybench.metering.counter import Counter, Reading
-from energybench.metering.meter import Diagnosis, MeterOptions, Opened
-from energybench.metering.rapl import SYSTEM_ROOT, absence, find_zones, permission_remedy, rapl_domain, rapl_resolution
+from energybench.metering.meter import Diagnosis, MeterOptions, Opened, Resolution
+from energybench.metering.powercap import SYSTEM_ROOT, absence, find_zones, permission_remedy
+from energybench.metering.rapl import UPDATE_S, rapl_domain, rapl_step_j
+from energybench.metering.tick import measure_tick_s
 from energybench.model import Domain
 
 _UNIT_J = 1e-6
+_WATCH_S = 0.03
 _KINDS = ("package", "dram")  # pyRAPL's list: package of socket 0, memory of socket 0, package of socket 1, ...
 
 
@@ -42,7 +45,7 @@ class PyRapl:
                 continue
             name = f"{_KINDS[index % 2]}:{index // 2}"
             self._counters[name] = Counter(partial(self._raw, index), _UNIT_J, ranges_uj.get(name))
-            self.resolution[name] = rapl_resolution(ranges_uj.get(name))
+            self.resolution[name] = Resolution(rapl_step_j(ranges_uj.get(name)), UPDATE_S)
             domains.append(rapl_domain(name, self.name, "pyRAPL"))
         self.domains = tuple(domains)
         beats = [beat for counter in self._counters.values() if (beat := counter.heartbeat_s) is not None]
@@ -61,6 +64,12 @@ class PyRapl:
         if isinstance(self._latest, Exception):
             raise self._latest
         return int(self._latest[index])
+
+    def calibrate(self) -> None:
+        """Watch its first counter: they are all updated alike."""
+        tick_s = measure_tick_s(lambda: int(self._sensor.energy()[0]), _WATCH_S)
+        if tick_s is not None:
+            self.resolution = {name: Resolution(value.step_j, tick_s) for name, value in self.resolution.items()}
 
     def conditions(self) -> dict[str, float]:
         return {}

@@ -1,83 +1,106 @@
-"""RAPL: energy of CPU packages and memory from Linux's powercap tree.
+"""RAPL: energy of CPU packages and memory, from Linux's powercap tree or through perf_event.
 
-Zones are known by what their file `name` says, never by their number: numbers are hexadecimal, and a zone's number is
-not its socket. Packages and their `dram` children are added up (memory is a child directory, but no part of package
-energy); `core` and `uncore` lie inside the package and are left out; `psys`, the whole platform, is reported and never
-added. One package shown by both intel-rapl (model-specific register) and intel-rapl-mmio is one counter.
+Packages and their `dram` children are added up (memory is a child directory, but no part of package energy); `core` and
+`uncore` lie inside the package and are left out; `psys`, the whole platform, is reported and never added. One package
+shown by both intel-rapl (model-specific register) and intel-rapl-mmio is one counter, and so are dies that repeat one
+another. Where the tree is for root only, perf_event may show the same counters to everybody.
 """
 
 from __future__ import annotations
 
 import os
-import platform
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from energybench.metering.counter import PLAUSIBLE_MAX_W, Counter, Reading
+from energybench.metering.counter import PLAUSIBLE_MAX_W, Counter, Reading, SysfsRegister
 from energybench.metering.meter import Diagnosis, MeterOptions, Opened, Resolution
+from energybench.metering.mirrored import mirrors
+from energybench.metering.perf import (
+    EVENTS_VARIABLE,
+    REGISTER_RANGE_J,
+    SYSTEM_EVENTS,
+    Event,
+    EventRegister,
+    find_events,
+    paranoid,
+)
+from energybench.metering.perf import permission_remedy as event_remedy
+from energybench.metering.powercap import (
+    SYSTEM_ROOT,
+    Zone,
+    absence,
+    domain_order,
+    find_zones,
+    permission_remedy,
+    powercap_root,
+)
+from energybench.metering.tick import measure_tick_s
 from energybench.metering.window import cpu_model
 from energybench.model import Domain, Provenance
 
-POWERCAP_VARIABLE = "ENERGYBENCH_POWERCAP_ROOT"
-SYSTEM_ROOT = Path("/sys/class/powercap")
-_CONTROL_TYPES = ("intel-rapl", "intel-rapl-mmio")  # the register first: it is preferred
-_ZONE = re.compile(r"(intel-rapl|intel-rapl-mmio)(:[0-9a-f]+)+")
 _UNIT_J = 1e-6
-_UPDATE_S = 1e-3  # Intel SDM volume 3B, "RAPL interfaces": energy status is updated about every millisecond
-_STEP_J = 6.1e-5  # 2^-14 J, the unit of most parts; taken where the range does not tell
+UPDATE_S = 1e-3  # Intel SDM volume 3B, "RAPL interfaces": energy status is updated about every millisecond
+_STEP_J = 6.1e-5  # 2^-14 J, the unit of most parts; taken where the range does not tell, as perf_event never does
+_WATCH_S = 0.03
 _GAIN_REL = 0.05
 _PLATFORM_MAX_W = 10_000.0  # psys covers every socket and more
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """A directory of the powercap tree."""
+Register = SysfsRegister | EventRegister
 
-    id: str
-    """`intel-rapl:a:0`, unique in the tree"""
-    path: Path
-    name: str
-    """what its file `name` says: `package-0`, `dram`, `psys`"""
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One counter and the door through which it is read."""
+
+    register: Register
+    unit_j: float
+    modulus: int | None
+    door: str
+    """`intel-rapl:0`, `perf_event power/energy-pkg/ on CPU 0`"""
 
     @property
-    def range_uj(self) -> int | None:
-        """The value at which the counter wraps around; None where that is not stated."""
-        try:
-            value = int((self.path / "max_energy_range_uj").read_text())
-        except (OSError, ValueError):
-            return None
-        return value if value > 0 else None
+    def step_j(self) -> float:
+        """Smallest step in joules."""
+        return rapl_step_j(self.modulus)
 
 
 class Rapl:
-    """The meter `rapl`: one kept descriptor and one unwrapping counter per zone."""
+    """The meter `rapl`: one kept descriptor and one unwrapping counter per domain."""
 
     name = "rapl"
 
-    def __init__(self, zones: Mapping[str, Zone], descriptors: Mapping[str, int]) -> None:
-        """`zones` and open `energy_uj` descriptors by domain name."""
-        self._descriptors = dict(descriptors)
-        self._counters: dict[str, Counter] = {}
-        self.resolution: dict[str, Resolution] = {}
-        for domain, zone in zones.items():
-            range_uj = zone.range_uj
-            self._counters[domain] = Counter(
-                _reader(descriptors[domain]),
-                _UNIT_J,
-                range_uj,
-                max_power_w=_PLATFORM_MAX_W if domain.startswith("psys") else PLAUSIBLE_MAX_W,
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        """`sources` by domain name."""
+        self._sources = dict(sources)
+        self._counters = {
+            domain: Counter(
+                source.register,
+                source.unit_j,
+                source.modulus,
+                max_power_w=_most_w(domain),
+                tick_s=UPDATE_S,
+                alive=source.register.alive,
             )
-            self.resolution[domain] = rapl_resolution(range_uj)
-        self.domains = tuple(rapl_domain(domain, self.name, zones[domain].id) for domain in zones)
-        beats = [beat for counter in self._counters.values() if (beat := counter.heartbeat_s) is not None]
-        self.heartbeat_s = min(beats, default=None)
+            for domain, source in sources.items()
+        }
+        self.resolution = {domain: Resolution(source.step_j, UPDATE_S) for domain, source in sources.items()}
+        self.domains = tuple(rapl_domain(domain, self.name, source.door) for domain, source in sources.items())
+        beats = [self._counters[domain].heartbeat_s or _kernel_beat_s(domain, sources[domain]) for domain in sources]
+        self.heartbeat_s = min((beat for beat in beats if beat is not None), default=None)
 
     def read(self) -> dict[str, Reading]:
-        """One pread per zone."""
+        """One pread per domain."""
         return {name: counter.read() for name, counter in self._counters.items()}
+
+    def calibrate(self) -> None:
+        """Watch the counters for some 10 ms each; one that hardly moves keeps the documented millisecond."""
+        for domain, source in self._sources.items():
+            tick_s = measure_tick_s(source.register, _WATCH_S)
+            if tick_s is not None:
+                self.resolution[domain] = Resolution(source.step_j, tick_s)
 
     def conditions(self) -> dict[str, float]:
         return {}
@@ -86,9 +109,18 @@ class Rapl:
         return {}
 
     def close(self) -> None:
-        for descriptor in self._descriptors.values():
-            os.close(descriptor)
-        self._descriptors.clear()
+        for source in self._sources.values():
+            source.register.close()
+
+
+def _most_w(domain: str) -> float:
+    return _PLATFORM_MAX_W if domain.startswith("psys") else PLAUSIBLE_MAX_W
+
+
+def _kernel_beat_s(domain: str, source: Source) -> float | None:
+    """How often an event must be read: its 64 bits do not wrap, but the kernel looks at the register behind it too
+    rarely for the strongest packages, unless somebody asks."""
+    return REGISTER_RANGE_J / (2 * _most_w(domain)) if isinstance(source.register, EventRegister) else None
 
 
 def rapl_domain(name: str, meter: str, door: str) -> Domain:
@@ -98,112 +130,110 @@ def rapl_domain(name: str, meter: str, door: str) -> Domain:
     return Domain(name, meter, Provenance.MEASURED, not psys, _GAIN_REL, cpu_model(), note)
 
 
-def rapl_resolution(range_uj: int | None) -> Resolution:
-    """Step and update period of a counter; its 32-bit register makes the step the range / 2^32."""
-    return Resolution(_STEP_J if range_uj is None else range_uj * _UNIT_J / 2**32, _UPDATE_S)
-
-
-def _reader(descriptor: int) -> Callable[[], int]:
-    def read() -> int:
-        value = int(os.pread(descriptor, 32, 0))
-        if value < 0:
-            raise ValueError(f"energy_uj is negative ({value})")
-        return value
-
-    return read
+def rapl_step_j(range_uj: int | None) -> float:
+    """Smallest step of a counter: the register behind the kernel's value has 32 bits, so it is the range / 2^32."""
+    return _STEP_J if range_uj is None else range_uj * _UNIT_J / 2**32
 
 
 def open_meter(options: MeterOptions, covered: frozenset[str] = frozenset()) -> Opened:
-    """Open every package, memory and platform counter that is readable; the rest becomes diagnoses."""
+    """Open every domain through the first door that lets us in: the register, mmio, perf_event.
+
+    What was tried in vain is a diagnosis, and so is a door that shows a counter which is read through another.
+    """
     root = powercap_root(options)
-    doors = find_zones(root)
-    if not doors:
+    zones, events = find_zones(root), _events(options, root)
+    names = sorted({*zones, *events}, key=domain_order)
+    if not names:
         return Opened(None, (absence(root),))
-    zones: dict[str, Zone] = {}
-    descriptors: dict[str, int] = {}
+    sources: dict[str, Source] = {}
+    found: dict[str, list[Diagnosis]] = {}
+    for domain in names:
+        source, found[domain] = _open_domain(domain, zones.get(domain, []), events.get(domain))
+        if source is not None:
+            sources[domain] = source
+    for domain, of in _mirrored(sources).items():
+        reason = f"repeats {of}: their steps agreed within 0.1 % over at least 5 J, twice"
+        found[domain] = [Diagnosis("rapl", domain, "shadowed", reason)]
+        sources.pop(domain).register.close()
+    diagnoses = [diagnosis for domain in names for diagnosis in found[domain]]
+    return Opened(Rapl(sources) if sources else None, tuple(diagnoses))
+
+
+def _open_domain(domain: str, doors: list[Zone], event: Event | None) -> tuple[Source | None, list[Diagnosis]]:
+    """The first door that opens; where none does, what each of them said."""
+    source: Source | None = None
+    failures: list[Diagnosis] = []
     diagnoses: list[Diagnosis] = []
-    for domain, candidates in doors.items():
-        failures: list[Diagnosis] = []
-        for zone in candidates:
-            if domain in zones:
-                reason = f"{zone.id} shows the counter that is read through {zones[domain].id}"
-                diagnoses.append(Diagnosis("rapl", domain, "shadowed", reason))
-                continue
-            try:
-                descriptors[domain] = _open(zone)
-            except (OSError, ValueError) as error:
-                failures.append(_failure(domain, zone, error))
-            else:
-                zones[domain] = zone
-                diagnoses.append(Diagnosis("rapl", domain, "ok", f"energy counter {zone.id}"))
-        diagnoses.extend(failures if domain not in zones else [])
-    return Opened(Rapl(zones, descriptors) if zones else None, tuple(diagnoses))
+    for zone in doors:
+        if source is not None:
+            diagnoses.append(Diagnosis("rapl", domain, "shadowed", f"{zone.id} shows the counter of {source.door}"))
+            continue
+        try:
+            source = Source(_open(zone), _UNIT_J, zone.range_uj, zone.id)
+        except (OSError, ValueError) as error:
+            failures.append(_failure(domain, zone, error))
+    if source is None and event is not None:
+        try:
+            source = Source(_open_event(event), event.unit_j, None, event.door)
+        except (OSError, ValueError) as error:
+            failures.append(_event_failure(domain, event, error))
+    if source is None:
+        return None, failures
+    return source, [_opened(domain, source), *diagnoses]
 
 
-def powercap_root(options: MeterOptions) -> Path:
-    """The folder that stands for /sys/class/powercap."""
-    return options.powercap_root or Path(os.environ.get(POWERCAP_VARIABLE) or SYSTEM_ROOT)
+def _opened(domain: str, source: Source) -> Diagnosis:
+    reason = f"energy counter {source.door}"
+    facts: dict[str, Any] = {"door": source.door}
+    if source.modulus is not None:
+        facts["range_j"] = source.modulus * source.unit_j
+    elif isinstance(source.register, SysfsRegister):
+        reason += "; its range is not stated, so a window in which it wraps around will have no value"
+    return Diagnosis("rapl", domain, "ok", reason, facts=facts)
 
 
-def find_zones(root: Path) -> dict[str, list[Zone]]:
-    """Domain name -> the zones that show it, best door first. Core and uncore zones are left out."""
-    zones = _walk(root)
-    doors: dict[str, list[Zone]] = {}
-    for zone in zones.values():
-        parent = zones.get(zone.id.rpartition(":")[0])
-        domain = _domain_name(zone, parent)
-        if domain is not None:
-            doors.setdefault(domain, []).append(zone)
-    order = ("package", "dram", "psys")
-    return dict(sorted(doors.items(), key=lambda door: (order.index(door[0].partition(":")[0]), door[0])))
+def _mirrored(sources: Mapping[str, Source]) -> dict[str, str]:
+    """Dies of one package that repeat one another. Machines without dies spend no time on this."""
+    found: dict[str, str] = {}
+    packages: dict[str, dict[str, Source]] = {}
+    for domain, source in sources.items():
+        if domain.startswith("package:") and "-die-" in domain:
+            packages.setdefault(domain.partition("-die-")[0], {})[domain] = source
+    for dies in packages.values():
+        if len(dies) > 1:
+            registers = {domain: (source.register, source.modulus) for domain, source in dies.items()}
+            found |= mirrors(registers, next(iter(dies.values())).unit_j)
+    return found
 
 
-def _walk(root: Path) -> dict[str, Zone]:
-    """Zones by id, sorted by door and number; the class folder shows a zone several times, all of them links to one."""
-    found: dict[str, Zone] = {}
-    folders = [root, *(root / control for control in _CONTROL_TYPES)]
-    while folders:
-        for path in _entries(folders.pop(0)):
-            if _ZONE.fullmatch(path.name) and path.name not in found:
-                try:
-                    name = (path / "name").read_text().strip()
-                except OSError:
-                    continue
-                found[path.name] = Zone(path.name, path, name)
-                folders.append(path)
-    return dict(sorted(found.items(), key=lambda item: _order(item[0])))
+def _events(options: MeterOptions, root: Path) -> dict[str, Event]:
+    """perf_event counts the machine's own packages: with a powercap tree from elsewhere it has no part in."""
+    given = options.events_root or os.environ.get(EVENTS_VARIABLE)
+    if given is None and root != SYSTEM_ROOT:
+        return {}
+    return find_events(Path(given) if given else SYSTEM_EVENTS)
 
 
-def _entries(folder: Path) -> list[Path]:
+def _open(zone: Zone) -> SysfsRegister:
+    register = SysfsRegister(zone.path / "energy_uj")
+    return _tried(register)
+
+
+def _open_event(event: Event) -> EventRegister:
+    return _tried(EventRegister(event))
+
+
+_R = TypeVar("_R", SysfsRegister, EventRegister)
+
+
+def _tried(register: _R) -> _R:
+    """`register` after a first look. Raises what that raises."""
     try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
-
-
-def _order(id: str) -> tuple[int, list[int]]:
-    control, *numbers = id.split(":")
-    return _CONTROL_TYPES.index(control), [int(number, 16) for number in numbers]
-
-
-def _domain_name(zone: Zone, parent: Zone | None) -> str | None:
-    if match := re.fullmatch(r"package-(\d+.*)", zone.name):
-        return f"package:{match[1]}"
-    if zone.name == "psys":
-        return "psys:0"
-    if zone.name == "dram" and parent is not None and parent.name.startswith("package-"):
-        return f"dram:{parent.name.removeprefix('package-')}"
-    return None
-
-
-def _open(zone: Zone) -> int:
-    descriptor = os.open(zone.path / "energy_uj", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _reader(descriptor)()
+        register()
     except BaseException:
-        os.close(descriptor)
+        register.close()
         raise
-    return descriptor
+    return register
 
 
 def _failure(domain: str, zone: Zone, error: Exception) -> Diagnosis:
@@ -215,45 +245,9 @@ def _failure(domain: str, zone: Zone, error: Exception) -> Diagnosis:
     return Diagnosis("rapl", domain, "driver-error", f"{path} cannot be read: {reason}")
 
 
-def permission_remedy(path: Path) -> str:
-    """How to make `energy_uj` readable: at once, and for good."""
-    return (
-        f"sudo chmod a+r {path} (until the next start); for good, a file in /etc/udev/rules.d with the line "
-        'SUBSYSTEM=="powercap", KERNEL=="intel-rapl*:*", RUN+="/bin/chmod a+r /sys%p/energy_uj"'
-    )
-
-
-def absence(root: Path) -> Diagnosis:
-    """Why there is no zone under `root`, and what may be done."""
-    reason, remedy = f"no RAPL zone under {root}", ""
-    if root != SYSTEM_ROOT:
-        if not root.is_dir():
-            reason = f"{root} is not a folder"
-        remedy = f"--energy-powercap-root and {POWERCAP_VARIABLE} name a folder that holds intel-rapl:0"
-    elif platform.system() != "Linux":
-        reason += f": {platform.system()} has no powercap tree"
-    elif _in_virtual_machine():
-        reason += ": this is a virtual machine, whose host keeps the counters"
-        remedy = "measure on the host, or accept the estimate"
-    elif _in_container():
-        reason += ": this is a container"
-        remedy = (
-            "start it with -v /sys/class/powercap:/sys/class/powercap:ro "
-            "-v /sys/devices/virtual/powercap:/sys/devices/virtual/powercap:ro"
-        )
-    else:
-        reason += ": the driver is not loaded, or this CPU has no RAPL"
-        remedy = "sudo modprobe intel_rapl_msr"
-    return Diagnosis("rapl", "package, dram", "absent", reason, remedy)
-
-
-def _in_container() -> bool:
-    return any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv", "/run/systemd/container"))
-
-
-def _in_virtual_machine() -> bool:
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return re.search(r"^flags\s*:.*\bhypervisor\b", flags, re.MULTILINE) is not None
+def _event_failure(domain: str, event: Event, error: Exception) -> Diagnosis:
+    if isinstance(error, PermissionError):
+        reason = f"{event.door} is refused (kernel.perf_event_paranoid is {paranoid()})"
+        return Diagnosis("rapl", domain, "no-permission", reason, event_remedy())
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return Diagnosis("rapl", domain, "driver-error", f"{event.door} cannot be read: {reason}")
