@@ -4,11 +4,14 @@ Strict JSON: NaN and infinity become null, for one bare `NaN` makes the whole fi
 Empty optional parts are left out. Schema 1:
 
     {"schema": 1, "unit": "J", "status": "ok", "provenance": "measured", "workload": "<hash>",
-     "domains": [{"name", "meter", "provenance", "in_total", "gain_rel"?, "device"?, "note"?}],
+     "domains": [{"name", "meter", "provenance", "in_total", "gain_rel"?, "device"?, "note"?, "host"?, "tick_s"?}],
      "rounds": [{"seconds", "joules": {domain: J | null}, "error_j"?, "seed", "started", "session", "conditions"?,
-                 "metrics", "laps"?: [{"label", "seconds", "joules", "error_j"?}], "warnings"?}],
+                 "conditions_end"?, "metrics", "laps"?: [{"label", "seconds", "joules", "error_j"?}], "warnings"?,
+                 "marks"?: ["too-short"], "iterations"?: 4, "trace"?: {"file", "start_s", "end_s"}, "net_j"?}],
      "warmups": [round], "search": [window], "pretraining": [window], "facts": {}, "comparability": {},
-     "pue": 1.58, "warnings": []}
+     "pue": 1.58, "warnings": [], "idle_w"?: {domain: W | null}}
+
+`net_j` is the round's total above `idle_w`, for readers that are not energybench; it is derived and never read back.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from energybench.errors import StoreError
-from energybench.model import Case, Domain, Provenance, Round, Status, Window
+from energybench.model import Case, Domain, Mark, Provenance, Round, Span, Status, Window
 
 SCHEMA = 1
 """Raised when a reader of the old schema would misunderstand a new file; keys may be added without raising it."""
@@ -27,17 +30,18 @@ SCHEMA = 1
 def case_record(case: Case) -> dict[str, Any]:
     """The record of `case` as strict JSON values (joules before PUE, seconds, domain -> joules).
 
-    Raises StoreError where a window's seconds are not a finite number >= 0.
+    Raises StoreError where a window's seconds are not a finite number >= 0, a trace's times are not finite, or a round
+    is the mean of no call.
     """
-    return {
+    record = {
         "schema": SCHEMA,
         "unit": "J",
         "status": case.status.value,
         "provenance": None if case.provenance is None else case.provenance.value,
         "workload": case.workload,
         "domains": [_domain_record(domain) for domain in case.domains],
-        "rounds": [_round_record(case.id, round) for round in case.rounds],
-        "warmups": [_round_record(case.id, round) for round in case.warmups],
+        "rounds": [_round_record(case, round) for round in case.rounds],
+        "warmups": [_round_record(case, round) for round in case.warmups],
         "search": [_window_record(case.id, window) for window in case.search],
         "pretraining": [_window_record(case.id, window) for window in case.pretraining],
         "facts": strict(case.facts),
@@ -45,6 +49,9 @@ def case_record(case: Case) -> dict[str, Any]:
         "pue": case.pue,
         "warnings": list(case.warnings),
     }
+    if case.idle_w:
+        record["idle_w"] = strict(case.idle_w)
+    return record
 
 
 def case_from_record(fullname: str, record: Mapping[str, Any], params: Mapping[str, Any] | None) -> Case:
@@ -80,8 +87,9 @@ def case_from_record(fullname: str, record: Mapping[str, Any], params: Mapping[s
             status=Status(record.get("status", Status.OK)),
             warnings=tuple(map(str, record.get("warnings", ()))),
             pue=pue,
+            idle_w=_numbers(record.get("idle_w", {})),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise StoreError(
             f"{fullname}: its 'energybench' object is damaged ({what}). Restore the file or measure the case again."
@@ -123,7 +131,13 @@ def _domain_record(domain: Domain) -> dict[str, Any]:
         "provenance": domain.provenance.value,
         "in_total": domain.in_total,
     }
-    optional = {"gain_rel": strict(domain.gain_rel), "device": domain.device, "note": domain.note}
+    optional = {
+        "gain_rel": strict(domain.gain_rel),
+        "device": domain.device,
+        "note": domain.note,
+        "host": domain.host,
+        "tick_s": strict(domain.tick_s),
+    }
     return record | {key: value for key, value in optional.items() if value not in (None, "")}
 
 
@@ -138,15 +152,34 @@ def _window_record(case: str, window: Window) -> dict[str, Any]:
         record["laps"] = [_window_record(case, lap) for lap in window.laps]
     if window.warnings:
         record["warnings"] = list(window.warnings)
+    if window.marks:
+        record["marks"] = [mark.value for mark in window.marks]
     return record
 
 
-def _round_record(case: str, round: Round) -> dict[str, Any]:
-    record = _window_record(case, round.window)
+def _round_record(case: Case, round: Round) -> dict[str, Any]:
+    record = _window_record(case.id, round.window)
     record |= {"seed": round.seed, "started": round.started, "session": round.session, "metrics": strict(round.metrics)}
     if round.conditions:
         record["conditions"] = strict(round.conditions)
-    return record
+    if round.conditions_end:
+        record["conditions_end"] = strict(round.conditions_end)
+    if round.iterations < 1:
+        raise StoreError(f"{case.id}: a round of {round.iterations} calls cannot be stored; nothing was metered.")
+    if round.iterations != 1:
+        record["iterations"] = round.iterations
+    if round.trace is not None:
+        record["trace"] = _span_record(case.id, round.trace)
+    net_j = strict(case.net_j(round.window))
+    return record if net_j is None else record | {"net_j": net_j}
+
+
+def _span_record(case: str, span: Span) -> dict[str, Any]:
+    if not (math.isfinite(span.start_s) and math.isfinite(span.end_s)):
+        raise StoreError(
+            f"{case}: a trace from {span.start_s} to {span.end_s} seconds cannot be stored; its clock is broken."
+        )
+    return {"file": span.file, "start_s": span.start_s, "end_s": span.end_s}
 
 
 def _domain(record: Mapping[str, Any]) -> Domain:
@@ -158,6 +191,8 @@ def _domain(record: Mapping[str, Any]) -> Domain:
         gain_rel=_number(record.get("gain_rel")),
         device=str(record.get("device", "")),
         note=str(record.get("note", "")),
+        host=str(record.get("host", "")),
+        tick_s=_number(record.get("tick_s")),
     )
 
 
@@ -165,25 +200,58 @@ def _window(record: Mapping[str, Any]) -> Window:
     seconds = _number(record["seconds"])
     if seconds is None or seconds < 0:
         raise ValueError(f"seconds {record['seconds']!r}")
+    marks, unknown = _marks(record.get("marks", []))
     return Window(
         seconds=seconds,
         joules=_numbers(record["joules"]),
         error_j=_numbers(record.get("error_j", {})),
         laps=tuple(_window(lap) for lap in record.get("laps", ())),
         label=str(record.get("label", "")),
-        warnings=tuple(map(str, record.get("warnings", ()))),
+        warnings=(*map(str, record.get("warnings", ())), *unknown),
+        marks=marks,
     )
 
 
+def _marks(record: Any) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
+    """The known marks, and a warning for each that only a newer energybench knows: its file stays readable."""
+    if not isinstance(record, list) or not all(isinstance(name, str) for name in record):
+        raise TypeError(f"marks {record!r} instead of a list of names")
+    known = set(map(str, Mark))
+    unknown = (
+        f"it is marked {name!r}, which this energybench does not know; upgrade to learn what it means"
+        for name in record
+        if name not in known
+    )
+    return tuple(Mark(name) for name in record if name in known), tuple(unknown)
+
+
 def _round(record: Mapping[str, Any]) -> Round:
+    iterations = record.get("iterations", 1)
+    if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 1:
+        raise ValueError(f"iterations {iterations!r} instead of a whole number >= 1")
+    trace = record.get("trace")
     return Round(
         window=_window(record),
         metrics=_numbers(record.get("metrics", {})),
         seed=int(record.get("seed", 0)),
         started=str(record.get("started", "")),
-        conditions={key: value for key, value in _numbers(record.get("conditions", {})).items() if value is not None},
+        conditions=_known_numbers(record.get("conditions", {})),
+        conditions_end=_known_numbers(record.get("conditions_end", {})),
+        iterations=iterations,
+        trace=None if trace is None else _span(trace),
         session=str(record.get("session", "")),
     )
+
+
+def _span(record: Mapping[str, Any]) -> Span:
+    start_s, end_s = _number(record["start_s"]), _number(record["end_s"])
+    if start_s is None or end_s is None:
+        raise ValueError("a trace without its times")
+    return Span(file=str(record["file"]), start_s=start_s, end_s=end_s)
+
+
+def _known_numbers(record: Mapping[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in _numbers(record).items() if value is not None}
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float | None]:

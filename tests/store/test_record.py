@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energybench.errors import StoreError
-from energybench.model import Case, Domain, Provenance, Round, Status, Window
+from energybench.model import Case, Domain, Mark, Provenance, Round, Span, Status, Window
 from energybench.store import SCHEMA, case_from_record, case_record
 
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
@@ -24,8 +25,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=6,
 )
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+CONDITIONS = st.dictionaries(NAMES, FINITE, max_size=2)
 TEXTS = st.lists(NAMES, max_size=2).map(tuple)
-LAPS = st.builds(Window, seconds=SECONDS, joules=BY_NAME, error_j=BY_NAME, label=NAMES, warnings=TEXTS)
+MARKS = st.lists(st.sampled_from(Mark), max_size=3).map(tuple)
+LAPS = st.builds(Window, seconds=SECONDS, joules=BY_NAME, error_j=BY_NAME, label=NAMES, warnings=TEXTS, marks=MARKS)
 WINDOWS = st.builds(
     Window,
     seconds=SECONDS,
@@ -34,6 +38,7 @@ WINDOWS = st.builds(
     laps=st.lists(LAPS, max_size=2).map(tuple),
     label=NAMES,
     warnings=TEXTS,
+    marks=MARKS,
 )
 ROUNDS = st.builds(
     Round,
@@ -41,7 +46,10 @@ ROUNDS = st.builds(
     metrics=BY_NAME,
     seed=st.integers(),
     started=NAMES,
-    conditions=st.dictionaries(NAMES, st.floats(allow_nan=False, allow_infinity=False), max_size=2),
+    conditions=CONDITIONS,
+    conditions_end=CONDITIONS,
+    iterations=st.integers(1, 10**6),
+    trace=st.none() | st.builds(Span, file=NAMES, start_s=FINITE, end_s=FINITE),
     session=NAMES,
 )
 DOMAINS = st.builds(
@@ -53,6 +61,8 @@ DOMAINS = st.builds(
     gain_rel=st.none() | st.floats(0, 1),
     device=NAMES,
     note=NAMES,
+    host=NAMES,
+    tick_s=st.none() | st.floats(0, 10),
 )
 CASES = st.builds(
     Case,
@@ -69,13 +79,82 @@ CASES = st.builds(
     status=st.sampled_from(Status),
     warnings=TEXTS,
     pue=st.floats(1, 3),
+    idle_w=BY_NAME,
 )
 
 
 @given(CASES)
 def test_every_case_survives_the_way_through_strict_json(case: Case) -> None:
     text = json.dumps(case_record(case), allow_nan=False)
-    assert case_from_record(case.id, json.loads(text), case.params) == case
+    read = case_from_record(case.id, json.loads(text), case.params)
+    assert read == case
+    assert asdict(read) == asdict(case)  # a domain's host and tick are no part of its equality
+
+
+OPTIONAL = {
+    "case": {"idle_w"},
+    "round": {"error_j", "conditions", "conditions_end", "iterations", "trace", "net_j", "marks", "laps", "label"},
+    "domain": {"gain_rel", "device", "note", "host", "tick_s"},
+}
+
+
+def test_what_is_empty_is_left_out_and_reads_as_it_did_before(make_case: Any) -> None:
+    record = case_record(make_case())
+    assert OPTIONAL["case"].isdisjoint(record)
+    assert OPTIONAL["round"].isdisjoint(record["rounds"][0])
+    assert OPTIONAL["domain"].isdisjoint(record["domains"][0])
+    read = case_from_record("f", record, None)
+    assert (read.idle_w, read.marks, read.domains[0].host, read.domains[0].tick_s) == ({}, (), "", None)
+    assert (read.rounds[0].conditions_end, read.rounds[0].iterations, read.rounds[0].trace) == ({}, 1, None)
+
+
+def test_a_record_says_what_was_marked_repeated_and_traced() -> None:
+    lap = Window(0.5, {"gpu:0": 50.0}, label="epoch", marks=(Mark.LOST,))
+    window = Window(2.0, {"gpu:0": 300.0}, laps=(lap,), marks=(Mark.TOO_SHORT, Mark.SHARED))
+    round = Round(window, conditions_end={"gpu:0_temperature_c": 71.0}, iterations=4, trace=Span("s.trace.csv", 3.5, 9))
+    domain = Domain("gpu:0", "nvml", Provenance.MEASURED, host="box", tick_s=0.02)
+    record = json.loads(json.dumps(case_record(Case("f", (round,), domains=(domain,), idle_w={"gpu:0": 25.0}))))
+    stored = record["rounds"][0]
+    assert stored["marks"] == ["too-short", "shared"]
+    assert stored["laps"][0]["marks"] == ["lost"]
+    assert stored["conditions_end"] == {"gpu:0_temperature_c": 71.0}
+    assert stored["iterations"] == 4
+    assert stored["trace"] == {"file": "s.trace.csv", "start_s": 3.5, "end_s": 9}
+    assert (record["domains"][0]["host"], record["domains"][0]["tick_s"]) == ("box", 0.02)
+    assert record["idle_w"] == {"gpu:0": 25.0}
+
+
+def test_net_joules_stand_beside_the_gross_and_are_never_read_back() -> None:
+    domains = (
+        Domain("gpu:0", "nvml", Provenance.MEASURED),
+        Domain("package:0", "rapl", Provenance.MEASURED),
+        Domain("psys:0", "rapl", Provenance.MEASURED, in_total=False),
+    )
+    rounds = (
+        Round(Window(2.0, {"gpu:0": 300.0, "package:0": 100.0, "psys:0": 500.0})),
+        Round(Window(2.0, {"gpu:0": None, "package:0": 100.0})),
+    )
+    case = Case("f", rounds, rounds[:1], domains=domains, idle_w={"gpu:0": 25.0, "package:0": 10.5, "psys:0": 90.0})
+    record = case_record(case)
+    assert record["rounds"][0]["net_j"] == 400.0 - 2.0 * 35.5
+    assert record["warmups"][0]["net_j"] == 400.0 - 2.0 * 35.5
+    assert "net_j" not in record["rounds"][1]
+    record["rounds"][0]["net_j"] = -1.0
+    assert case_from_record("f", record, None) == case
+    unknown = case_record(Case("f", rounds, domains=domains, idle_w={"gpu:0": 25.0, "package:0": None}))
+    assert "net_j" not in unknown["rounds"][0]
+
+
+def test_a_mark_of_a_newer_version_becomes_a_warning_of_its_window(make_case: Any) -> None:
+    record = case_record(make_case(epochs=1))
+    record["rounds"][0] |= {"marks": ["molten", "shared"], "warnings": ["hot"]}
+    record["rounds"][0]["laps"][0]["marks"] = ["frozen"]
+    window = case_from_record("f", record, None).rounds[0].window
+    assert window.marks == (Mark.SHARED,)
+    assert window.warnings[0] == "hot"
+    assert ["'molten'" in warning for warning in window.warnings] == [False, True]
+    assert window.laps[0].marks == ()
+    assert "'frozen'" in window.laps[0].warnings[0]
 
 
 @given(st.floats(), st.floats())
@@ -108,6 +187,17 @@ def test_a_broken_clock_is_refused(seconds: float) -> None:
         case_record(Case("f", (Round(Window(seconds)),)))
 
 
+@pytest.mark.parametrize("end_s", [math.nan, math.inf])
+def test_a_trace_of_a_broken_clock_is_refused(end_s: float) -> None:
+    with pytest.raises(StoreError, match=r"^f: a trace from 0\.0 to (nan|inf) seconds .* its clock is broken"):
+        case_record(Case("f", (Round(Window(1.0), trace=Span("s.trace.csv", 0.0, end_s)),)))
+
+
+def test_a_round_of_no_call_is_refused() -> None:
+    with pytest.raises(StoreError, match="f: a round of 0 calls"):
+        case_record(Case("f", (Round(Window(1.0), iterations=0),)))
+
+
 def test_a_newer_schema_is_refused_with_advice(make_case: Any) -> None:
     record = case_record(make_case()) | {"schema": SCHEMA + 1}
     with pytest.raises(StoreError, match=r"newer energybench .* Upgrade"):
@@ -120,6 +210,26 @@ def test_a_record_that_is_not_ours_is_refused(record: Any) -> None:
         case_from_record("f", record, None)
 
 
+DAMAGED_ROUNDS: list[dict[str, Any]] = [
+    {"iterations": 0},
+    {"iterations": 1.5},
+    {"iterations": True},
+    {"iterations": None},
+    {"trace": {"start_s": 0.0, "end_s": 1.0}},
+    {"trace": {"file": "s.trace.csv", "start_s": 0.0}},
+    {"trace": {"file": "s.trace.csv", "start_s": 0.0, "end_s": None}},
+    {"trace": {"file": "s.trace.csv", "start_s": math.nan, "end_s": 1.0}},
+    {"trace": {"file": "s.trace.csv", "start_s": 0.0, "end_s": "1"}},
+    {"trace": "s.trace.csv"},
+    {"marks": "too-short"},
+    {"marks": [5]},
+    {"marks": None},
+    {"conditions_end": {"cpu_temperature_c": "hot"}},
+    {"seed": math.inf},
+    {"metrics": {"accuracy": 10**400}},
+]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -129,6 +239,10 @@ def test_a_record_that_is_not_ours_is_refused(record: Any) -> None:
         {"rounds": [{"seconds": 1.0, "joules": {"a": True}}]},
         {"rounds": [{"seconds": 1.0, "joules": [1.0]}]},
         {"rounds": 5},
+        *({"rounds": [{"seconds": 1.0, "joules": {}} | part]} for part in DAMAGED_ROUNDS),
+        {"idle_w": {"package:0": "12"}},
+        {"idle_w": 12.0},
+        {"domains": [{"name": "a", "meter": "b", "provenance": "measured", "in_total": True, "tick_s": "1"}]},
         {"status": "wonderful"},
         {"unit": "kWh"},
         {"pue": 0.5},
