@@ -7,6 +7,7 @@ Exit codes of `compare`: 0 ok or improved; 1 regressed; 2 usage, or a run that c
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -113,11 +114,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_storage(compare)
     compare.set_defaults(command=_compare)
 
-    doctor = commands.add_parser("doctor", help="examine the energy counters of this machine")
+    doctor = commands.add_parser(
+        "doctor",
+        help="examine the energy counters of this machine",
+        epilog="Exit codes: 0 energy is measured here; 2 usage; 3 only estimates, or nothing, are left. No setting is "
+        "ever changed.",
+    )
     doctor.add_argument("--energy-powercap-root", type=Path, metavar="DIR", help="stands for /sys/class/powercap")
     doctor.add_argument("--energy-meters", default="auto", metavar="NAMES", help="comma list (default auto)")
     doctor.add_argument("--energy-cpu-tdp", type=float, metavar="W", help="rated power of all CPU sockets")
     doctor.add_argument("--energy-no-estimate", action="store_true", help="estimate nothing")
+    doctor.add_argument(
+        "--seconds", type=_watched, default=1.0, metavar="S", help="watch the counters for so long (default 1)"
+    )
+    doctor.add_argument("--json", action="store_true", help="the same for programs, as strict JSON")
     doctor.set_defaults(command=_doctor)
     return parser
 
@@ -197,7 +207,8 @@ def _nothing(report: Report) -> str:
 
 
 def _doctor(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    from energybench.metering.doctor import doctor_report
+    from energybench.metering.doctor import report_document, report_text
+    from energybench.metering.examination import examine
     from energybench.metering.meter import MeterOptions
 
     meters = MeterOptions(
@@ -206,8 +217,12 @@ def _doctor(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         estimate=not options.energy_no_estimate,
         cpu_tdp_w=options.energy_cpu_tdp,
     )
-    print(doctor_report(meters), file=out)
-    return 0
+    seen = examine(meters, options.seconds)
+    if options.json:
+        print(json.dumps(report_document(seen), indent=1, allow_nan=False), file=out)
+    else:
+        print(report_text(seen, width=_width(out)), file=out)
+    return seen.exit_code
 
 
 def _storage(options: argparse.Namespace) -> Path:
@@ -241,8 +256,16 @@ def _pue(text: str) -> float:
     return value
 
 
+def _watched(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError(f"seconds to watch are above 0 and at most 3600, not {text!r}")
+    return value
+
+
 _share.__name__ = "share"  # argparse names the type in its message: invalid share value: 'abc'
 _pue.__name__ = "PUE"
+_watched.__name__ = "seconds"
 
 
 def _width(out: TextIO) -> int:

@@ -180,10 +180,67 @@ def test_the_store_is_looked_for_upwards(storage: Path, monkeypatch: pytest.Monk
     assert run("show", "run1")[0] == 0
 
 
-def test_the_doctor_reports_on_a_tree_that_it_is_given(tmp_path: Path) -> None:
-    code, out, err = run("doctor", "--energy-powercap-root", tmp_path)
+QUICK = ("doctor", "--seconds", "0.02", "--energy-meters", "rapl,estimate")
+
+
+def zone(root: Path) -> None:
+    folder = root / "intel-rapl:0"
+    folder.mkdir()
+    (folder / "name").write_text("package-0\n")
+    (folder / "max_energy_range_uj").write_text("262143328850\n")
+    (folder / "energy_uj").write_text("1000000\n")
+
+
+def test_the_doctor_exits_3_where_only_estimates_are_left_and_0_where_energy_is_measured(tmp_path: Path) -> None:
+    code, out, err = run(*QUICK, "--energy-powercap-root", tmp_path)
+    assert (code, err) == (3, "")
+    assert out.startswith("Only estimates are left here")
+    zone(tmp_path)
+    code, out, err = run(*QUICK, "--energy-powercap-root", tmp_path)
     assert (code, err) == (0, "")
-    assert "rapl" in out
+    assert out.startswith("Energy is measured here: CPU (package:0); only estimated: memory (ram).")
+
+
+def test_the_doctor_tells_programs_the_same_as_strict_json(tmp_path: Path) -> None:
+    zone(tmp_path)
+    code, out, err = run(*QUICK, "--energy-powercap-root", tmp_path, "--json")
+    said = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not strict JSON"))
+    assert (code, err) == (0, "")
+    assert (said["schema"], said["verdict"], said["exit"]) == (1, "measured", 0)
+    assert [(domain["name"], domain["provenance"]) for domain in said["domains"]] == [
+        ("package:0", "measured"),
+        ("ram", "estimated"),
+    ]
+    assert {"cpu", "logical_cpus", "governors", "turbo", "load_per_cpu"} <= said["machine"].keys()
+
+
+def test_the_doctor_goes_on_without_a_powercap_root_that_is_no_folder(tmp_path: Path) -> None:
+    code, out, err = run(*QUICK, "--energy-powercap-root", tmp_path / "nowhere", "--json")
+    said = json.loads(out)
+    assert (code, err) == (3, "")
+    assert said["devices"][0]["reason"].endswith("nowhere is not a folder")
+    assert [domain["name"] for domain in said["domains"]] == ["cpu", "ram"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (("--energy-cpu-tdp", "0"), "the CPU's rated power must be above 0 W, not 0."),
+        (("--energy-cpu-tdp", "much"), "invalid float value: 'much'"),
+        (("--seconds", "-1"), "seconds to watch are above 0 and at most 3600, not '-1'"),
+        (("--seconds", "0"), "seconds to watch are above 0 and at most 3600, not '0'"),
+        (("--seconds", "nan"), "seconds to watch are above 0 and at most 3600, not 'nan'"),
+        (("--seconds", "soon"), "invalid seconds value: 'soon'"),
+        (("--energy-meters", "tachometer"), "there is no meter 'tachometer'"),
+        (("--energy-meters", "replay:run.json"), "replay:FILE holds recorded values"),
+    ],
+)
+def test_the_doctor_refuses_what_makes_no_sense_in_one_sentence(argv: tuple[str, ...], complaint: str) -> None:
+    code, out, err = run("doctor", *argv)
+    assert (code, out) == (2, "")
+    assert err.startswith("energybench: ")
+    assert complaint in err
+    assert len(err.splitlines()) == 1
 
 
 SPY = """

@@ -1,122 +1,237 @@
-"""What can be metered here, what cannot, and the one thing to do about each: for `energybench doctor`."""
+"""`energybench doctor`: what can be metered here, what cannot, and the one thing to do about each, as text and JSON."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from textwrap import fill
+from typing import Any
 
 from tabulate import tabulate
 
-from energybench.errors import MeterError
-from energybench.metering import open_meters
+from energybench.metering.advice import advise
+from energybench.metering.examination import Crossing, DomainState, Examination, examine
+from energybench.metering.machine import Machine
 from energybench.metering.meter import Diagnosis, MeterOptions
-from energybench.metering.rapl import SYSTEM_ROOT, powercap_root
-from energybench.metering.window import Meters, cpu_model
-from energybench.model import Domain, Provenance, Window
+from energybench.model import Provenance
+from energybench.units import significant, time_scale
 
-_AGREEMENT = 0.05
-"""Two readers of one register differ only by when they read it: more than this is a finding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What the doctor saw."""
-
-    diagnoses: tuple[Diagnosis, ...]
-    domains: tuple[Domain, ...]
-    live: Window
-    """one window over the examined time"""
-    second: Window | None = None
-    """the same time through pyRAPL, where both readers of RAPL work"""
-
-    @property
-    def measures(self) -> bool:
-        """Whether at least one domain comes from a counter or a power sensor."""
-        return any(d.provenance in (Provenance.MEASURED, Provenance.INTEGRATED) for d in self.domains)
-
-
-def diagnose(options: MeterOptions | None = None, seconds: float = 1.0) -> Examination:
-    """Open what `options` name, and watch it for `seconds`.
-
-    A meter that was asked for by name and cannot be opened is a diagnosis here, not an error. UsageError as in
-    `open_meters`.
-    """
-    meters = open_meters(options, strict=False)
-    second = _second_reader(meters, options or MeterOptions())
-    try:
-        window = meters.open_window("doctor")
-        other = None if second is None else second.open_window("doctor")
-        time.sleep(seconds)
-        crossed = None if other is None else other.close()
-        return Examination(meters.diagnoses, meters.domains, window.close(), crossed)
-    finally:
-        meters.close()
-        if second is not None:
-            second.close()
+SCHEMA = 1
+_NARROWEST = 24
+_KINDS = {
+    "package": "CPU",
+    "cpu": "CPU",
+    "dram": "memory",
+    "ram": "memory",
+    "gpu": "GPU",
+    "psys": "whole platform",
+}
+_TOLD_ELSEWHERE = ("range_j", "door", "name", "uuid")  # facts that stand in the table of domains, or in the reason
+_UNITS = {"j": "J", "w": "W", "s": "s", "c": "degrees C", "mhz": "MHz"}  # at the end of a fact's name
 
 
 def doctor_report(options: MeterOptions | None = None, seconds: float = 1.0) -> str:
-    """The examination as text: every device with its state, the power of each domain now, and what to do."""
-    seen = diagnose(options, seconds)
-    parts = [f"Machine: {cpu_model()}, {os.cpu_count() or 1} logical CPUs", _states(seen.diagnoses)]
-    if seen.domains:
-        parts.append(_powers(seen))
-    parts.extend(seen.live.warnings)
-    if seen.second is not None:
-        parts.append(_crossed(seen.live, seen.second))
-    remedies = list(dict.fromkeys(f"- {d.device} ({d.meter}): {d.remedy}" for d in seen.diagnoses if d.remedy))
-    if remedies:
-        parts.append("\n".join(["What to do:", *remedies]))
-    parts.append(_conclusion(seen))
+    """Examine the machine for `seconds` and say in words what was seen. Raises what `examine` raises."""
+    return report_text(examine(options, seconds))
+
+
+def report_text(seen: Examination, width: int = 120) -> str:
+    """A verdict in one sentence, then the machine, every device, the power of each domain now, and what to do."""
+    parts = [_verdict(seen), _machine(seen.machine), _devices(seen.diagnoses, width)]
+    if seen.states:
+        parts.append(_domains(seen, width))
+    parts.extend(_warnings(seen))
+    if seen.crossings:
+        parts.append(_crossed(seen.crossings))
+    advice = advise(seen)
+    if advice:
+        parts.append("\n".join(["What to do:", *(f"- {item.text}" for item in advice)]))
     return "\n\n".join(parts)
 
 
-def _states(diagnoses: Sequence[Diagnosis]) -> str:
-    rows = [(d.device, d.meter, d.state, d.reason) for d in diagnoses]
-    return tabulate(rows, headers=("device", "meter", "state", "what"), maxcolwidths=[None, None, None, 78])
+def report_document(seen: Examination) -> dict[str, Any]:
+    """The examination for programs: strict JSON types only, an absent value is None."""
+    document = {
+        "schema": SCHEMA,
+        "verdict": seen.verdict,
+        "exit": seen.exit_code,
+        "machine": asdict(seen.machine),
+        "devices": [_device(diagnosis) for diagnosis in seen.diagnoses],
+        "domains": [_domain(state) for state in seen.states],
+        "cross_check": _cross_check(seen.crossings),
+        "warnings": list(seen.live.warnings),
+        "advice": [asdict(advice) for advice in advise(seen)],
+    }
+    return {key: _strict(value) for key, value in document.items()}
 
 
-def _powers(seen: Examination) -> str:
-    live = seen.live
-    rows = []
-    for domain in seen.domains:
-        joules = live.joules.get(domain.name)
-        watts = None if joules is None else joules / live.seconds
-        added = "yes" if domain.in_total else "no"
-        rows.append(
-            (domain.name, domain.provenance.value, "-" if watts is None else f"{watts:.2f}", added, domain.device)
-        )
-    return tabulate(rows, headers=("domain", "provenance", "W now", "in total", "where"), disable_numparse=True)
+def _device(diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "device": diagnosis.device,
+        "meter": diagnosis.meter,
+        "state": diagnosis.state,
+        "reason": diagnosis.reason,
+        "remedy": diagnosis.remedy,
+        "facts": dict(diagnosis.facts),
+    }
 
 
-def _crossed(ours: Window, theirs: Window) -> str:
-    lines = ["Cross-check with pyRAPL over the same time:"]
-    for name, other in theirs.joules.items():
-        own = ours.joules.get(name)
-        if own is None or other is None:
-            lines.append(f"- {name}: not read by both")
-            continue
-        apart = abs(own - other) / own if own else 0.0
-        lines.append(
-            f"- {name}: {own:.2f} J and {other:.2f} J, {'they agree' if apart <= _AGREEMENT else 'THEY DISAGREE'}"
-        )
-    return "\n".join(lines)
+def _domain(state: DomainState) -> dict[str, Any]:
+    domain = state.domain
+    return {
+        "name": domain.name,
+        "meter": domain.meter,
+        "provenance": domain.provenance.value,
+        "in_total": domain.in_total,
+        "gain_rel": domain.gain_rel,
+        "device": domain.device,
+        "note": domain.note,
+        "tick_s": domain.tick_s,
+        "shortest_window_s": state.shortest_s,
+        "range_j": state.range_j,
+        "wrap_s": state.wrap_s,
+        "seconds": state.seconds,
+        "joules": state.joules,
+        "random_j": state.random_j,
+        "watts_now": state.watts,
+        "stands_still": state.stands_still,
+    }
 
 
-def _conclusion(seen: Examination) -> str:
-    if seen.measures:
-        return "Energy is measured here."
-    if seen.domains:
-        return "Only estimates are left here: verdicts on them hold between runs of this machine alone."
+def _cross_check(crossings: Sequence[Crossing]) -> dict[str, Any] | None:
+    if not crossings:
+        return None
+    compared = [crossing.agree for crossing in crossings if crossing.agree is not None]
+    return {
+        "reader": "pyrapl",
+        "agree": all(compared) if compared else None,
+        "domains": [asdict(crossing) for crossing in crossings],
+    }
+
+
+def _strict(value: Any) -> Any:
+    """`value` as strict JSON has it: no tuples, and None for what is no finite number."""
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _verdict(seen: Examination) -> str:
+    read = [state for state in seen.states if state.joules is not None]
+    estimated = [state for state in read if state.domain.provenance is Provenance.ESTIMATED]
+    measured = [state for state in read if state.domain.provenance is not Provenance.ESTIMATED]
+    if seen.verdict == "measured":
+        rest = f"; only estimated: {_places(estimated)}" if estimated else ""
+        return f"Energy is measured here: {_places(measured)}{rest}."
+    if seen.verdict == "estimated":
+        holds = "verdicts on them hold between runs of this machine alone"
+        return f"Only estimates are left here: {_places(estimated)}; {holds}."
     return "Nothing can be metered here: runs would carry seconds only."
 
 
-def _second_reader(meters: Meters, options: MeterOptions) -> Meters | None:
-    if powercap_root(options) != SYSTEM_ROOT or not any(domain.meter == "rapl" for domain in meters.domains):
-        return None
-    try:
-        return open_meters(MeterOptions(names=("pyrapl",)))
-    except MeterError:
-        return None
+def _places(states: Sequence[DomainState]) -> str:
+    """`CPU (package:0, package:1), memory (dram:0)`."""
+    kinds: dict[str, list[str]] = {}
+    for state in states:
+        name = state.domain.name
+        kind = name.partition(":")[0]
+        kinds.setdefault(_KINDS.get(kind, kind), []).append(name)
+    return ", ".join(f"{kind} ({', '.join(names)})" for kind, names in kinds.items())
+
+
+def _machine(machine: Machine) -> str:
+    guest = " and ".join(
+        name
+        for name, true in (("a virtual machine", machine.virtual_machine), ("a container", machine.container))
+        if true
+    )
+    turbo = {True: "on", False: "off", None: "not told"}[machine.turbo]
+    load = "not told" if machine.load_per_cpu is None else f"{machine.load_per_cpu:.2f} per CPU over the last minute"
+    rows = [
+        ("machine", f"{machine.cpu}, {machine.logical_cpus} logical CPUs, {machine.system}"),
+        ("runs in", guest or "neither a virtual machine nor a container, as far as is seen"),
+        ("governor", ", ".join(machine.governors) or "not told"),
+        ("turbo", turbo),
+        ("load", load),
+    ]
+    return tabulate(rows, tablefmt="plain", disable_numparse=True)
+
+
+def _devices(diagnoses: Sequence[Diagnosis], width: int) -> str:
+    rows = [(d.device, d.meter, d.state, "; ".join(filter(None, (d.reason, _facts(d))))) for d in diagnoses]
+    return _table(("device", "meter", "state", "what"), rows, width)
+
+
+def _facts(diagnosis: Diagnosis) -> str:
+    shown = {key: value for key, value in diagnosis.facts.items() if key not in _TOLD_ELSEWHERE and value is not None}
+    return ", ".join(_fact(key, value) for key, value in shown.items())
+
+
+def _fact(key: str, value: Any) -> str:
+    """`power_limit_w`: 300.0 -> `power limit 300 W`. A list is told by its length; what is in it stands in the JSON."""
+    name, _, suffix = key.rpartition("_")
+    unit = _UNITS.get(suffix) if isinstance(value, int | float) else None
+    if isinstance(value, bool):
+        text = "on" if value else "off"
+    elif isinstance(value, float):
+        text = significant(value)
+    else:
+        text = str(len(value)) if isinstance(value, list | tuple) else str(value)
+    return f"{key.replace('_', ' ')} {text}" if unit is None else f"{name.replace('_', ' ')} {text} {unit}"
+
+
+def _domains(seen: Examination, width: int) -> str:
+    told = {diagnosis.reason for diagnosis in seen.diagnoses}
+    rows = []
+    for state in seen.states:
+        domain = state.domain
+        note = "" if domain.note in told else domain.note
+        rows.append(
+            (
+                domain.name,
+                domain.provenance.value,
+                "yes" if domain.in_total else "no",
+                "-" if state.watts is None else significant(state.watts),
+                "-" if domain.gain_rel is None else f"{domain.gain_rel:.0%}",
+                _time(domain.tick_s),
+                _time(state.shortest_s),
+                _time(state.wrap_s),
+                "; ".join(filter(None, (note, domain.device))),
+            )
+        )
+    headers = ("domain", "provenance", "in\ntotal", "W now", "gain\nerror", "tick", "shortest\nwindow", "wraps\nevery")
+    return _table((*headers, "where"), rows, width)
+
+
+def _time(seconds: float | None) -> str:
+    scale = time_scale([seconds])
+    return "-" if seconds is None else f"{scale.text(seconds, 2)} {scale.unit}"
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """The last column takes what the others leave of `width`; words, such as paths, are kept whole."""
+    columns = list(zip(headers, *rows, strict=True))[:-1]
+    taken = sum(max(len(line) for cell in column for line in cell.split("\n")) + 2 for column in columns)
+    left = max(_NARROWEST, width - taken)
+    wrapped = [(*row[:-1], fill(row[-1], left, break_long_words=False, break_on_hyphens=False)) for row in rows]
+    return tabulate(wrapped, headers=headers, disable_numparse=True)
+
+
+def _warnings(seen: Examination) -> list[str]:
+    """Why a domain has no value, and who else meters it; what is only too short or stands still is advice."""
+    starts = ("shared", *(f"{state.domain.name} " for state in seen.states if state.joules is None))
+    return [warning for warning in seen.live.warnings if warning.startswith(starts)]
+
+
+def _crossed(crossings: Sequence[Crossing]) -> str:
+    lines = ["Cross-check with pyRAPL over the same time:"]
+    for crossing in crossings:
+        if crossing.joules is None or crossing.other_j is None:
+            lines.append(f"- {crossing.name}: not read by both")
+            continue
+        said = "they agree" if crossing.agree else "THEY DISAGREE"
+        lines.append(f"- {crossing.name}: {crossing.joules:.2f} J and {crossing.other_j:.2f} J, {said}")
+    return "\n".join(lines)
