@@ -1,8 +1,11 @@
-"""Warnings are errors for everything under tests/, and only there. The case builder that several folders share."""
+"""Warnings are errors for everything under tests/, and only there. What several folders share: cases, fake counters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -13,6 +16,8 @@ from hypothesis import settings
 from energybench.model import Case, Domain, Provenance, Round, Window
 
 HERE = Path(__file__).parent
+FAKES = HERE / "fakes"
+SERVER_RANGE_UJ = 262_143_328_850
 
 settings.register_profile("energybench", deadline=None)  # a busy machine is no bug
 settings.load_profile("energybench")
@@ -22,6 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other energybench of this machine is a neighbour of what a test meters."""
+    monkeypatch.setenv("ENERGYBENCH_LOCK_DIR", str(tmp_path_factory.getbasetemp() / "locks"))
 
 
 class MakeCase(Protocol):
@@ -69,3 +80,50 @@ def make_case() -> MakeCase:
         return Case(**{"id": f"benches/test_f.py::test_f[{id}]", "rounds": rounds, "domains": domains, **fields})
 
     return make
+
+
+class Powercap:
+    """A folder that stands for /sys/class/powercap."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def zone(self, path: str, name: str, uj: int = 0, range_uj: int | None = SERVER_RANGE_UJ) -> Path:
+        """Make the zone at `path` below the root; returns its energy_uj."""
+        folder = self.root / path
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "name").write_text(f"{name}\n")
+        if range_uj is not None:
+            (folder / "max_energy_range_uj").write_text(f"{range_uj}\n")
+        self.set(path, uj)
+        return folder / "energy_uj"
+
+    def set(self, path: str, uj: int | str) -> None:
+        """Set a counter in place, as the kernel does."""
+        (self.root / path / "energy_uj").write_text(f"{uj}\n")
+
+
+@pytest.fixture
+def powercap(tmp_path: Path) -> Powercap:
+    root = tmp_path / "powercap"
+    root.mkdir()
+    return Powercap(root)
+
+
+@pytest.fixture
+def live() -> Iterator[Callable[[dict[Path, tuple[float, int]]], None]]:
+    """Start a process that keeps counters running: {energy_uj: (watts, range in microjoules)}."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(counters: dict[Path, tuple[float, int]]) -> None:
+        spec = [{"path": str(path), "watts": w, "range_uj": r} for path, (w, r) in counters.items()]
+        writer = FAKES / "powercap_writer.py"
+        process = subprocess.Popen([sys.executable, str(writer), json.dumps(spec)], stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()

@@ -2,129 +2,132 @@
 
 The energy counter (millijoules since the driver was loaded) is tried, not guessed from the architecture. Where a GPU
 has none, its power is sampled and integrated by the trapezoid rule; every reading samples too, so the integral reaches
-both edges of a window. Only the GPUs that the process may use are read, in the order in which CUDA shows them.
+both edges of a window. Only the GPUs that the process may use are read, in the order in which CUDA shows them; a rank
+of a launcher reads its own alone.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from energybench.metering.counter import Counter, Reading
+from energybench.metering.integral import PowerIntegral
 from energybench.metering.meter import Diagnosis, MeterOptions, Opened, Resolution
+from energybench.metering.nvml_board import (
+    SCOPE_GPU,
+    SCOPE_MODULE,
+    board_conditions,
+    board_facts,
+    covers_module,
+    cpu_affinity,
+    energy_reader,
+    power_reader,
+    throttle_words,
+)
+from energybench.metering.ranks import find_rank
+from energybench.metering.tick import measure_tick_s
 from energybench.metering.visible import Board, visible_boards
 from energybench.model import Domain, Provenance
 
-_T = TypeVar("_T")
+__all__ = ["Nvml", "open_meter", "throttle_words"]
+
 _UNIT_J = 1e-3
-_COUNTER_PERIOD_S = 0.1  # data-centre GPUs tick about every 100 ms, others faster: the longest seen is assumed
+_COUNTER_TICK_S = 0.1  # data-centre GPUs tick about every 100 ms, others faster: the longest seen is assumed
+_WATCH_S, _WATCH_PAUSE_S = 1.5, 0.0005
 _SAMPLE_PERIOD_S = 0.1
 _GAIN_REL = 0.05
 _POWER_STEP_W = 1e-3
-_POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT, which old versions of the binding do not name
+_MODULE_NOTE = "the whole module: GPU, CPU and its memory"
+_MODULE_COVERS = frozenset({"package", "dram"})
 _DRIVER_REMEDY = "load the NVIDIA driver; `nvidia-smi` must work for this user"
 _NO_DRIVER_REMEDY = "where there is an NVIDIA GPU, install its driver or start the container with --gpus all"
-
-
-class PowerIntegral:
-    """Joules from power samples: the trapezoid between every two of them, whoever took them."""
-
-    def __init__(self, read_w: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
-        self._read_w = read_w
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._last: tuple[float, float] | None = None
-        self._joules = 0.0
-        self._breaks = 0
-        self._trouble = ""
-
-    def read(self) -> Reading:
-        """Take a sample now and integrate up to it. A failed sample breaks continuity: what was drawn is unknown."""
-        with self._lock:
-            try:
-                power_w = self._read_w()
-            except OSError as error:
-                if self._last is not None:
-                    self._last, self._trouble = None, f"a power sample failed: {error}"
-                    self._breaks += 1
-                return Reading(None, self._breaks, str(error))
-            now = self._clock()
-            if self._last is not None:
-                when, last_w = self._last
-                self._joules += (last_w + power_w) / 2 * (now - when)
-            self._last = now, power_w
-            return Reading(self._joules, self._breaks, self._trouble)
+_PERSISTENCE_REMEDY = "sudo nvidia-smi -pm 1 (keeps the driver loaded, so that its energy counter is not reset)"
 
 
 @dataclass(frozen=True, slots=True)
-class _Gpu:
+class _Sensor:
+    domain: Domain
     board: Board
     source: Counter | PowerIntegral
 
 
+class _Tried(NamedTuple):
+    """What opening one board gave."""
+
+    sensors: tuple[_Sensor, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    module: bool = False
+    """its counter holds the whole module"""
+
+
 class Nvml:
-    """The meter `nvml`: one domain `gpu:N` per board."""
+    """The meter `nvml`: one domain `gpu:N` per board, and `gpu:N/integral` where its counter is to be checked."""
 
     name = "nvml"
 
-    def __init__(self, pynvml: Any, gpus: Mapping[str, _Gpu]) -> None:
+    def __init__(self, pynvml: Any, sensors: Sequence[_Sensor]) -> None:
         self._pynvml = pynvml
-        self._gpus = dict(gpus)
-        integrals = {name for name, gpu in gpus.items() if isinstance(gpu.source, PowerIntegral)}
-        self.domains = tuple(
-            Domain(
-                name,
-                self.name,
-                Provenance.INTEGRATED if name in integrals else Provenance.MEASURED,
-                gain_rel=_GAIN_REL,
-                device=f"{gpu.board.name} ({gpu.board.uuid})",
-                note=gpu.board.note,
-            )
-            for name, gpu in gpus.items()
-        )
-        self.resolution = {
-            name: Resolution(_POWER_STEP_W * _SAMPLE_PERIOD_S, _SAMPLE_PERIOD_S)
-            if name in integrals
-            else Resolution(_UNIT_J, _COUNTER_PERIOD_S)
-            for name in gpus
-        }
-        self.heartbeat_s = _SAMPLE_PERIOD_S if integrals else None
+        self._sensors = tuple(sensors)
+        self._reads = [(sensor.domain.name, sensor.source.read) for sensor in sensors]
+        self._boards = {f"gpu:{sensor.board.index}": sensor.board for sensor in sensors}
+        self.domains = tuple(sensor.domain for sensor in sensors)
+        self.resolution: Mapping[str, Resolution] = _resolution(self.domains)
+        integrates = any(isinstance(sensor.source, PowerIntegral) for sensor in sensors)
+        self.heartbeat_s = _SAMPLE_PERIOD_S if integrates else None
 
     def read(self) -> dict[str, Reading]:
         """Every GPU's counter, or a power sample of one that has none."""
-        return {name: gpu.source.read() for name, gpu in self._gpus.items()}
+        return {name: read() for name, read in self._reads}
+
+    def calibrate(self) -> None:
+        """Watch one energy counter per kind of board for up to 1.5 s: boards of one name tick alike.
+
+        Where fewer than four ticks are seen, the documented 0.1 s stays.
+        """
+        seen: dict[str, float | None] = {}
+        for sensor in self._sensors:
+            if isinstance(sensor.source, Counter) and sensor.board.name not in seen:
+                seen[sensor.board.name] = measure_tick_s(sensor.source.read_raw, _WATCH_S, _WATCH_PAUSE_S)
+        self.domains = tuple(
+            replace(sensor.domain, tick_s=tick_s)
+            if isinstance(sensor.source, Counter) and (tick_s := seen[sensor.board.name]) is not None
+            else sensor.domain
+            for sensor in self._sensors
+        )
+        self.resolution = _resolution(self.domains)
 
     def conditions(self) -> dict[str, float]:
-        """Temperature (degrees C), SM clock (MHz) and power limit (W) of every GPU that tells."""
-        found: dict[str, float] = {}
-        for name, gpu in self._gpus.items():
-            for key, ask in _questions(self._pynvml, gpu.board.handle).items():
-                try:
-                    found[f"{name}_{key}"] = ask()
-                except self._pynvml.NVMLError:
-                    continue
-        return found
+        """Temperature (degrees C), SM clock (MHz), power limit (W) and throttle reasons of every GPU that tells."""
+        return {
+            f"{name}_{key}": value
+            for name, board in self._boards.items()
+            for key, value in board_conditions(self._pynvml, board.handle).items()
+        }
 
     def comparability(self) -> dict[str, Any]:
         """Name and power limit of each GPU, in order."""
         limits = self.conditions()
         return {
             "gpus": [
-                {"name": gpu.board.name, "power_limit_w": limits.get(f"{name}_power_limit_w")}
-                for name, gpu in self._gpus.items()
+                {"name": board.name, "power_limit_w": limits.get(f"{name}_power_limit_w")}
+                for name, board in self._boards.items()
             ]
         }
 
     def close(self) -> None:
+        """Give the library back."""
         _shut_down(self._pynvml)
 
 
 def open_meter(options: MeterOptions, covered: frozenset[str] = frozenset()) -> Opened:
-    """Open every GPU that this process may use; one that cannot be read is a diagnosis and leaves the others."""
+    """Open every GPU that this process may use; one that cannot be read is a diagnosis and leaves the others.
+
+    Raises UsageError where the environment's rank cannot be understood.
+    """
+    rank = find_rank(os.environ)
     try:
         import pynvml
     except ImportError:
@@ -134,81 +137,121 @@ def open_meter(options: MeterOptions, covered: frozenset[str] = frozenset()) -> 
     except pynvml.NVMLError as error:
         return _no_library(pynvml, error)
     try:
-        boards, problems = visible_boards(pynvml, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        boards, problems = visible_boards(
+            pynvml, os.environ.get("CUDA_VISIBLE_DEVICES"), None if rank is None else rank.local_rank
+        )
     except pynvml.NVMLError as error:
         _shut_down(pynvml)
         return _refused("driver-error", f"NVML cannot list the GPUs: {error}", _DRIVER_REMEDY)
-    gpus: dict[str, _Gpu] = {}
-    diagnoses = [Diagnosis("nvml", "gpu", "absent", problem) for problem in problems]
-    for index, board in enumerate(boards):
-        name = f"gpu:{index}"
-        gpu, diagnosis = _open_gpu(pynvml, name, board)
-        diagnoses.append(diagnosis)
-        if gpu is not None:
-            gpus[name] = gpu
-    if gpus:
-        return Opened(Nvml(pynvml, gpus), tuple(diagnoses))
+    diagnoses = [Diagnosis("nvml", "gpu", problem.state, problem.reason) for problem in problems]
+    tried = [_open_board(pynvml, board, options.check_integral) for board in boards]
+    diagnoses.extend(diagnosis for one in tried for diagnosis in one.diagnoses)
+    sensors = _doubted(pynvml, tried)
+    if sensors:
+        covers = _MODULE_COVERS if any(one.module for one in tried) else frozenset()
+        return Opened(Nvml(pynvml, sensors), tuple(diagnoses), covers)
     _shut_down(pynvml)
     if not diagnoses:
         diagnoses.append(Diagnosis("nvml", "gpu", "absent", "NVML shows no GPU"))
     return Opened(None, tuple(diagnoses))
 
 
-def _questions(nvml: Any, handle: Any) -> dict[str, Callable[[], float]]:
+def _resolution(domains: Iterable[Domain]) -> dict[str, Resolution]:
     return {
-        "temperature_c": lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-        "sm_clock_mhz": lambda: float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
-        "power_limit_w": lambda: float(nvml.nvmlDeviceGetEnforcedPowerLimit(handle)) / 1000,
+        domain.name: Resolution(_UNIT_J, domain.tick_s or _COUNTER_TICK_S)
+        if domain.provenance is Provenance.MEASURED
+        else Resolution(_POWER_STEP_W * _SAMPLE_PERIOD_S, _SAMPLE_PERIOD_S)
+        for domain in domains
     }
 
 
-def _open_gpu(pynvml: Any, name: str, board: Board) -> tuple[_Gpu | None, Diagnosis]:
+def _open_board(pynvml: Any, board: Board, check_integral: bool) -> _Tried:
+    name = f"gpu:{board.index}"
     if board.handle is None:
-        return None, Diagnosis("nvml", name, "driver-error", board.note)
-    counter = Counter(_asking(pynvml, lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(board.handle)), _UNIT_J)
-    device = f"{board.name} ({board.uuid})"
+        return _Tried((), (Diagnosis("nvml", name, "driver-error", board.note),))
+    facts = board_facts(pynvml, board.handle)
+    module = covers_module(pynvml, board.handle)
+    counter = Counter(energy_reader(pynvml, board.handle), _UNIT_J, tick_s=_COUNTER_TICK_S)
     first = counter.read()
-    if first.joules is not None:
-        return _Gpu(board, counter), Diagnosis("nvml", name, "ok", f"energy counter of {device}")
-    integral = PowerIntegral(_power_reader(pynvml, board))
-    second = integral.read()
-    if second.joules is not None:
-        reason = f"{device} has no energy counter ({first.trouble}): its power is integrated"
-        return _Gpu(board, integral), Diagnosis("nvml", name, "ok", reason)
-    reason = f"{device} tells neither energy ({first.trouble}) nor power ({second.trouble})"
-    state = (
-        "unsupported" if second.trouble == str(pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)) else "driver-error"
+    if first.joules is None:
+        return _open_sampled(pynvml, board, module, first.trouble, facts)
+    note = _notes(board.note, _MODULE_NOTE if module else "")
+    domain = _domain(board, name, Provenance.MEASURED, note)
+    remedy = _PERSISTENCE_REMEDY if facts.get("persistence_mode") is False else ""
+    reason = f"energy counter of {_device(board)}"
+    diagnosis = Diagnosis("nvml", name, "ok", f"{reason}: {_MODULE_NOTE}" if module else reason, remedy, facts)
+    opened = _Tried((_Sensor(domain, board, counter),), (diagnosis,), module)
+    return _with_check(pynvml, board, opened) if check_integral else opened
+
+
+def _open_sampled(pynvml: Any, board: Board, module: bool, trouble: str, facts: Mapping[str, Any]) -> _Tried:
+    """A board without an energy counter: its power is integrated."""
+    name = f"gpu:{board.index}"
+    integral = PowerIntegral(power_reader(pynvml, board.handle, SCOPE_GPU))
+    first = integral.read()
+    if first.joules is None:
+        reason = f"{_device(board)} tells neither energy ({trouble}) nor power ({first.trouble})"
+        unsupported = first.trouble == str(pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED))
+        state = "unsupported" if unsupported else "driver-error"
+        return _Tried((), (Diagnosis("nvml", name, state, reason, facts=facts),))
+    note = _notes(board.note, "the GPU alone, without the CPU of its module" if module else "")
+    domain = _domain(board, name, Provenance.INTEGRATED, note)
+    reason = f"{_device(board)} has no energy counter ({trouble}): its power is integrated"
+    return _Tried((_Sensor(domain, board, integral),), (Diagnosis("nvml", name, "ok", reason, facts=facts),))
+
+
+def _with_check(pynvml: Any, board: Board, opened: _Tried) -> _Tried:
+    """Beside the counter, the integral of the power that covers the same parts."""
+    name = f"gpu:{board.index}"
+    integral = PowerIntegral(power_reader(pynvml, board.handle, SCOPE_MODULE if opened.module else SCOPE_GPU))
+    first = integral.read()
+    checking = f"{name}/integral"
+    if first.joules is None:
+        reason = f"the counter of {name} cannot be checked: it does not tell its power ({first.trouble})"
+        return opened._replace(diagnoses=(*opened.diagnoses, Diagnosis("nvml", checking, "unsupported", reason)))
+    note = _notes(f"cross-check of {name} by its integrated power", *(sensor.domain.note for sensor in opened.sensors))
+    # A device of its own: domains of one device are the same joules, and these stand beside the counter's.
+    domain = replace(
+        _domain(board, checking, Provenance.INTEGRATED, note),
+        in_total=False,
+        device=f"power sensor of {_device(board)}",
     )
-    return None, Diagnosis("nvml", name, state, reason)
+    return opened._replace(sensors=(*opened.sensors, _Sensor(domain, board, integral)))
 
 
-def _power_reader(pynvml: Any, board: Board) -> Callable[[], float]:
-    """Watts now: the instantaneous field where the GPU offers it, else the power that NVML may average over 1 s."""
+def _doubted(pynvml: Any, tried: Sequence[_Tried]) -> list[_Sensor]:
+    """All sensors; a counter that may hold the module of an earlier one as well says so.
 
-    def instant() -> float:
-        value = pynvml.nvmlDeviceGetFieldValues(board.handle, [_POWER_INSTANT])[0]
-        if value.nvmlReturn != pynvml.NVML_SUCCESS:
-            raise pynvml.NVMLError(value.nvmlReturn)
-        return int(value.value.uiVal) / 1000
+    A Grace Blackwell superchip has two GPUs and one CPU, and NVML tells its module's power through both of them.
+    Whether both counters hold the module too has not been seen: neither is left out of the total.
+    """
+    sensors: list[_Sensor] = []
+    first: dict[tuple[int, ...], str] = {}
+    for one in tried:
+        found = one.sensors
+        near = cpu_affinity(pynvml, found[0].board.handle) if one.module else None
+        if near is not None and (other := first.setdefault(near, found[0].domain.name)) != found[0].domain.name:
+            doubt = f"on one module with {other}, which may be counted in both"
+            found = tuple(_noted(sensor, doubt) for sensor in found)
+        sensors.extend(found)
+    return sensors
 
-    def average() -> float:
-        return int(pynvml.nvmlDeviceGetPowerUsage(board.handle)) / 1000
 
-    try:
-        instant()
-    except pynvml.NVMLError:
-        return _asking(pynvml, average)
-    return _asking(pynvml, instant)
+def _noted(sensor: _Sensor, note: str) -> _Sensor:
+    return replace(sensor, domain=replace(sensor.domain, note=_notes(sensor.domain.note, note)))
 
 
-def _asking(pynvml: Any, ask: Callable[[], _T]) -> Callable[[], _T]:
-    def asked() -> _T:
-        try:
-            return ask()
-        except pynvml.NVMLError as error:
-            raise OSError(str(error)) from error
+def _domain(board: Board, name: str, provenance: Provenance, note: str) -> Domain:
+    tick_s = _COUNTER_TICK_S if provenance is Provenance.MEASURED else _SAMPLE_PERIOD_S
+    return Domain(name, "nvml", provenance, gain_rel=_GAIN_REL, device=_device(board), note=note, tick_s=tick_s)
 
-    return asked
+
+def _device(board: Board) -> str:
+    return f"{board.name} ({board.uuid})"
+
+
+def _notes(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _no_library(pynvml: Any, error: Exception) -> Opened:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 _SLICE_NOTE = "whole board, not the MIG slice"
 
@@ -17,15 +17,41 @@ class Board:
     name: str
     uuid: str
     note: str = ""
+    index: int = 0
+    """its place in the list that CUDA shows, which names its domain"""
 
 
-def visible_boards(pynvml: Any, visible: str | None) -> tuple[list[Board], list[str]]:
+class Problem(NamedTuple):
+    """What could not be followed."""
+
+    state: str
+    """as in Diagnosis: `absent` for a GPU that is not there, `shared` for one that two ranks take"""
+    reason: str
+
+
+def visible_boards(
+    pynvml: Any, visible: str | None, local_rank: int | None = None
+) -> tuple[list[Board], list[Problem]]:
     """The boards of CUDA_VISIBLE_DEVICES = `visible` (None: all), each once, and what could not be followed, in words.
 
     Follows CUDA's rules: ordinals, beginnings of UUIDs, MIG names; the list ends at its first entry that names nothing,
     `-1` among them; an empty text shows no GPU. Ordinals are counted in PCI order as NVML does, which is CUDA's order
-    for equal GPUs and for CUDA_DEVICE_ORDER=PCI_BUS_ID. Raises NVMLError where NVML cannot list the GPUs at all.
+    for equal GPUs and for CUDA_DEVICE_ORDER=PCI_BUS_ID. With `local_rank`, only that rank's own board is kept: the one
+    at its place, or the only one where the launcher shows each rank its own. Raises NVMLError where NVML cannot list
+    the GPUs at all.
     """
+    boards, problems = _shown(pynvml, visible)
+    boards = [replace(board, index=index) for index, board in enumerate(boards)]
+    if local_rank is None or len(boards) < 2:
+        return boards, problems
+    own = boards[local_rank % len(boards)]
+    if local_rank >= len(boards):
+        reason = f"local rank {local_rank} is beyond the {len(boards)} visible GPUs: it reads gpu:{own.index}"
+        problems = [*problems, Problem("shared", f"{reason}, as local rank {own.index} does")]
+    return [own], problems
+
+
+def _shown(pynvml: Any, visible: str | None) -> tuple[list[Board], list[Problem]]:
     boards = [_board(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
     if visible is None:
         return boards, []
@@ -33,11 +59,11 @@ def visible_boards(pynvml: Any, visible: str | None) -> tuple[list[Board], list[
     for entry in (part.strip() for part in visible.split(",")):
         board = _named(pynvml, boards, entry)
         if board is None:
-            if entry in ("", "-1"):
-                problems = [] if chosen else [f"CUDA_VISIBLE_DEVICES={visible!r} hides every GPU"]
-            else:
-                problems = [f"CUDA_VISIBLE_DEVICES names {entry!r}, which is none of the {len(boards)} GPUs here"]
-            return chosen, problems
+            if entry not in ("", "-1"):
+                reason = f"CUDA_VISIBLE_DEVICES names {entry!r}, which is none of the {len(boards)} GPUs here"
+                return chosen, [Problem("absent", reason)]
+            hidden = Problem("absent", f"CUDA_VISIBLE_DEVICES={visible!r} hides every GPU")
+            return chosen, [] if chosen else [hidden]
         if all(other.uuid != board.uuid for other in chosen):
             chosen.append(board)
     return chosen, []
@@ -46,8 +72,8 @@ def visible_boards(pynvml: Any, visible: str | None) -> tuple[list[Board], list[
 def _board(pynvml: Any, index: int) -> Board:
     try:
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        name = _text(pynvml.nvmlDeviceGetName(handle))
-        uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
+        name = as_text(pynvml.nvmlDeviceGetName(handle))
+        uuid = as_text(pynvml.nvmlDeviceGetUUID(handle))
     except pynvml.NVMLError as error:
         return Board(None, "", f"index {index}", f"GPU {index} cannot be opened: {error}")
     try:
@@ -73,10 +99,11 @@ def _parent_uuid(pynvml: Any, entry: str) -> str | None:
         return entry.removeprefix("MIG-").partition("/")[0]
     try:
         slice_handle = pynvml.nvmlDeviceGetHandleByUUID(entry.encode())
-        return _text(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(slice_handle)))
+        return as_text(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(slice_handle)))
     except pynvml.NVMLError:
         return None
 
 
-def _text(value: str | bytes) -> str:
+def as_text(value: str | bytes) -> str:
+    """Text as older versions of the binding hand it out too."""
     return value.decode() if isinstance(value, bytes) else value
