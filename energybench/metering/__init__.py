@@ -8,11 +8,15 @@ metering, `window.close()` gives a `Window` of joules per domain. Each kind of c
 from __future__ import annotations
 
 import math
+import os
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 from energybench.errors import MeterError, UsageError
-from energybench.metering.meter import Diagnosis, Meter, MeterOptions, Opened
+from energybench.metering.meter import Diagnosis, Meter, MeterOptions, Opened, Scope
+from energybench.metering.ranks import Rank, find_rank
+from energybench.metering.scope import ProcessShare
 from energybench.metering.window import Meters, OpenWindow
 
 __all__ = ["Diagnosis", "MeterOptions", "Meters", "OpenWindow", "meter_names", "open_meters"]
@@ -23,8 +27,11 @@ _METERS = {
     "rapl": "energybench.metering.rapl",
     "pyrapl": "energybench.metering.pyrapl",
     "nvml": "energybench.metering.nvml",
+    "hwmon": "energybench.metering.hwmon",
     "estimate": "energybench.metering.estimate",
 }
+_OF_THE_HOST = ("rapl", "pyrapl", "hwmon")
+"""Meters of what a host has once, however many ranks run on it."""
 _REPLAY = "replay:"
 
 
@@ -36,13 +43,15 @@ def meter_names() -> tuple[str, ...]:
 def open_meters(options: MeterOptions | None = None, *, strict: bool = True) -> Meters:
     """Open the meters that `options` names.
 
-    `auto` opens NVML where the process may use a GPU, RAPL where it is readable, and estimates the CPU and the memory
-    where no counter covers them (unless `options.estimate` is False); what it does not find is a diagnosis. Raises
-    UsageError for an unknown name or an impossible combination, MeterError where a meter asked for by name cannot be
-    opened (with `strict` False, as for the doctor, that too is only a diagnosis).
+    `auto` opens NVML where the process may use a GPU, RAPL where it is readable, hwmon's sensors of known chips, and
+    estimates the CPU and the memory where no counter covers them (unless `options.estimate` is False); what it does not
+    find is a diagnosis. Under torchrun or MPI each rank reads its own GPU, and the lowest rank of each host what the
+    host has once. Raises UsageError for an unknown name or an impossible combination, MeterError where a meter asked
+    for by name cannot be opened (with `strict` False, as for the doctor, that too is only a diagnosis).
     """
     options = options or MeterOptions()
     _check(options)
+    rank = find_rank(os.environ)
     first = options.names[0]
     if first.startswith(_REPLAY):
         from energybench.metering.replay import open_replay
@@ -60,17 +69,39 @@ def open_meters(options: MeterOptions | None = None, *, strict: bool = True) -> 
                 diagnoses.append(Diagnosis("estimate", "cpu, ram", "off", reason))
                 continue
             opened: Opened = import_module(_METERS[name]).open_meter(options, covered)
+            if opened.meter is not None:
+                covered |= {domain.name for domain in opened.meter.domains} | opened.covers
+            if rank is not None and not rank.is_lowest and name in _OF_THE_HOST and opened.meter is not None:
+                diagnoses.extend(_left_to_lowest(opened.meter, rank))
+                opened.meter.close()
+                continue
             diagnoses.extend(opened.diagnoses)
             if opened.meter is not None:
                 meters.append(opened.meter)
-                covered |= {domain.name for domain in opened.meter.domains}
             elif strict and name in options.names and name != "estimate":
                 raise MeterError(_refusal(name, opened.diagnoses))
     except BaseException:
         for meter in meters:
             meter.close()
         raise
-    return Meters(meters, diagnoses)
+    return Meters(meters, diagnoses, process_share=_process_share(options))
+
+
+def _left_to_lowest(meter: Meter, rank: Rank) -> list[Diagnosis]:
+    reason = f"local rank 0 of this host reads it; this is local rank {rank.local_rank} ({rank.launcher})"
+    return [Diagnosis(meter.name, domain.name, "off", reason) for domain in meter.domains]
+
+
+def _process_share(options: MeterOptions) -> ProcessShare | None:
+    if options.scope == "machine":
+        return None
+    try:
+        return ProcessShare()
+    except (OSError, ValueError) as error:
+        raise MeterError(
+            f"the scope `process` needs the CPU times in /proc/stat, which cannot be read ({error}): meter with "
+            "--energy-scope machine."
+        ) from error
 
 
 def _wanted(name: str, options: MeterOptions) -> bool:
@@ -92,6 +123,8 @@ def _check(options: MeterOptions) -> None:
         raise UsageError("rapl and pyrapl read the same counters: name one of them.")
     if "estimate" in options.names and not options.estimate:
         raise UsageError("the meter 'estimate' is named and switched off at once: drop one of the two.")
+    if options.scope not in get_args(Scope):
+        raise UsageError(f"there is no scope {options.scope!r}: choose machine or process.")
     tdp_w = options.cpu_tdp_w
     if tdp_w is not None and not (math.isfinite(tdp_w) and tdp_w > 0):
         raise UsageError(f"the CPU's rated power must be above 0 W, not {tdp_w:g}.")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from energybench.metering.counter import Reading
 from energybench.model import Domain
+
+Scope = Literal["machine", "process"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,15 @@ class MeterOptions:
     """False: `auto` never estimates what no counter covers"""
     cpu_tdp_w: float | None = None
     """rated power of all CPU sockets of the machine together, for the estimate"""
+    scope: Scope = "machine"
+    """`process`: package joules times the process tree's share of the CPU time that was busy in the window"""
+    check_integral: bool = False
+    """also integrate the power of GPUs that have an energy counter, as a domain of its own"""
+    hwmon_root: Path | None = None
+    """stands for /sys/class/hwmon; None: the variable ENERGYBENCH_HWMON_ROOT, else /sys/class/hwmon"""
+    events_root: Path | None = None
+    """stands for /sys/bus/event_source/devices; None: the variable ENERGYBENCH_EVENTS_ROOT, else that folder, which is
+    left alone where `powercap_root` names another tree than the system's"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +44,12 @@ class Diagnosis:
     meter: str
     device: str
     state: str
-    """ok, no-permission, absent, unsupported, driver-error, shadowed (read through another door), off"""
+    """ok, no-permission, absent, unsupported, driver-error, shadowed (read through another door), off, shared"""
     reason: str
     remedy: str = ""
     """one thing to do about it; empty where there is nothing to do"""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """what the doctor tells of the device beside that, JSON types only: `range_j`, `persistence_mode`, ..."""
 
 
 class Resolution(NamedTuple):
@@ -70,6 +83,9 @@ class Meter(Protocol):
     def read(self) -> dict[str, Reading]:
         """Every domain's joules since opening, safe to call from two threads at once."""
 
+    def calibrate(self) -> None:
+        """Measure how often the counters are updated, where that is cheap; `resolution` then holds what was seen."""
+
     def conditions(self) -> dict[str, float]:
         """Temperatures, clocks and power limits that are readable now; the unit ends each key."""
 
@@ -85,6 +101,9 @@ class Opened(NamedTuple):
 
     meter: Meter | None
     diagnoses: tuple[Diagnosis, ...]
+    covers: frozenset[str] = frozenset()
+    """kinds of energy that its domains hold beside their own, such as `package` and `dram` in a whole module's
+    counter: nothing else may add them again"""
 
 
 def fence() -> None:

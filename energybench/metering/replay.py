@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 from energybench.errors import MeterError, UsageError
 from energybench.metering.meter import Diagnosis, fence
-from energybench.metering.window import Meters, OpenWindow, with_open_laps
+from energybench.metering.window import Meters, OpenWindow, Sink, with_open_laps
 from energybench.model import Domain, Provenance, Window
 
 
@@ -59,6 +59,12 @@ class ReplayMeters(Meters):
             raise MeterError(f"the window {label!r} cannot be opened: its meters are closed.")
         return _ReplayWindow(self, replace(next(self._rows[self._pattern(label)]), label=label))
 
+    def calibrate(self) -> None:
+        """Nothing: no counter is read."""
+
+    def trace(self, hertz: float, sink: Sink) -> None:
+        """Nothing: there is no power over time in recorded windows."""
+
     def comparability(self) -> dict[str, Any]:
         """What the file says; nothing of this machine, since none of its joules were spent here."""
         return dict(self._recording.comparability)
@@ -81,6 +87,10 @@ class _ReplayWindow(OpenWindow):
         self._recorded = recorded
         self._left = list(recorded.laps)
         self._ended: list[tuple[str, float, Window | None]] = []
+
+    @property
+    def laps_ended(self) -> int:
+        return len(self._ended)
 
     @contextmanager
     def lap(self, label: str) -> Iterator[None]:
@@ -108,7 +118,9 @@ class _ReplayWindow(OpenWindow):
             raise MeterError(f"the window {self.label!r} is closed already.")
         self._closed = True
         fence()
-        laps = self._laps_after(time.perf_counter() - self._start.clock, 1.0)
+        elapsed_s = time.perf_counter() - self._start.clock
+        self.end_s = self.start_s + elapsed_s
+        laps = self._laps_after(elapsed_s, 1.0)
         return with_open_laps(replace(self._recorded, laps=laps), self._open_laps)
 
     def _laps_after(self, elapsed_s: float, share: float) -> tuple[Window, ...]:

@@ -6,54 +6,108 @@ meter farthest from the measured code. Its state is its own, so windows nest and
 
 from __future__ import annotations
 
-import math
 import os
 import platform
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from energybench.errors import MeterError
 from energybench.metering.counter import Reading
+from energybench.metering.difference import SHORTEST_TICKS, End, Ground, difference
+from energybench.metering.heartbeat import Beat, Heartbeat
 from energybench.metering.meter import Diagnosis, Meter, Resolution, fence
-from energybench.model import Domain, Window
+from energybench.metering.scope import Busy, ProcessShare
+from energybench.metering.sharing import Neighbours, others_between
+from energybench.model import Domain, Mark, Provenance, Window
 
-SHORTEST_PERIODS = 20
-"""A window of fewer update periods than this is marked: its ends alone may be wrong by more than 2 %."""
-
-_SHORTEST_BEAT_S = 0.01
-"""A counter that could wrap faster than this is not kept whole; its windows say that it may have wrapped unseen."""
-
-
-class _Mark(NamedTuple):
-    """One end of a window."""
-
-    clock: float
-    readings: Mapping[str, Reading]
+Sink = Callable[[float, float, Mapping[str, float | None]], None]
+"""takes (seconds since the epoch, seconds since the meters were opened, cumulative joules per domain)"""
 
 
 class Meters:
     """The meters of one session. `domains` may be empty: windows then carry seconds only, `diagnoses` say why."""
 
-    def __init__(self, meters: Sequence[Meter] = (), diagnoses: Sequence[Diagnosis] = ()) -> None:
-        """`meters` from the cheapest to read to the dearest; no two may read a domain of the same name."""
+    def __init__(
+        self,
+        meters: Sequence[Meter] = (),
+        diagnoses: Sequence[Diagnosis] = (),
+        *,
+        process_share: ProcessShare | None = None,
+    ) -> None:
+        """`meters` from the cheapest to read to the dearest; no two may read a domain of the same name.
+
+        With `process_share`, package joules are the process tree's share of them.
+        """
         self._meters = tuple(meters)
-        self.domains: tuple[Domain, ...] = tuple(domain for meter in meters for domain in meter.domains)
-        self.diagnoses: tuple[Diagnosis, ...] = tuple(diagnoses)
-        self._resolution = {name: value for meter in meters for name, value in meter.resolution.items()}
-        self._heartbeat: _Heartbeat | None = None
+        self._backwards = self._meters[::-1]
+        self._process_share = process_share
+        self._origin = time.perf_counter()
+        self._trace: tuple[float, Sink] | None = None
+        self._traced_breaks: dict[str, int] = {}
+        self._heartbeat: Heartbeat | None = None
         self._closed = False
+        self.diagnoses: tuple[Diagnosis, ...] = tuple(diagnoses)
+        self._describe()
+        self._neighbours = Neighbours(_devices(self.domains))
+
+    def _describe(self) -> None:
+        attributed = frozenset(
+            domain.name
+            for meter in self._meters
+            for domain in meter.domains
+            if self._process_share is not None and _is_package(domain)
+        )
+        resolution = {name: value for meter in self._meters for name, value in meter.resolution.items()}
+        self._ground = Ground(resolution, attributed)
+        self.domains: tuple[Domain, ...] = tuple(
+            replace(
+                domain,
+                host=platform.node(),
+                tick_s=_tick_s(resolution.get(domain.name)),
+                note=_with_share(domain.note) if domain.name in attributed else domain.note,
+            )
+            for meter in self._meters
+            for domain in meter.domains
+        )
+
+    def calibrate(self) -> None:
+        """Measure how often each counter is updated, where that is cheap (RAPL 20 ms, a GPU's counter about 1 s).
+
+        Call it once, before the first window; without it the documented update periods stand in the error bars.
+        """
+        for meter in self._meters:
+            meter.calibrate()
+        self._describe()
+
+    @property
+    def shortest_sound_s(self) -> float:
+        """20 ticks of the slowest counter: the shortest window whose ends do not matter; 0 without any counter."""
+        return SHORTEST_TICKS * max((value.period_s for value in self._ground.resolution.values()), default=0.0)
+
+    @property
+    def sharing_trouble(self) -> str:
+        """Why another process that meters the same devices would not be noticed; empty where it would."""
+        return self._neighbours.trouble
+
+    def trace(self, hertz: float, sink: Sink) -> None:
+        """Hand the cumulative joules of every domain to `sink`, `hertz` times a second, from the first window on.
+
+        The heartbeat's thread calls it; it must not raise. Joules are the machine's, whatever the scope.
+        """
+        self._trace = 1 / hertz, sink
 
     def open_window(self, label: str = "") -> OpenWindow:
         """Start metering now; `label` is the case's node id for a round's window. MeterError after close()."""
         if self._closed:
             raise MeterError(f"the window {label!r} cannot be opened: its meters are closed.")
         if self._heartbeat is None:
-            self._heartbeat = _Heartbeat(self._meters)
+            self._neighbours.register()
+            self._heartbeat = Heartbeat(self._beats())
         return OpenWindow(self, label)
 
     def conditions(self) -> dict[str, float]:
@@ -62,7 +116,11 @@ class Meters:
 
     def comparability(self) -> dict[str, Any]:
         """What must be equal for two runs to be compared: CPU model and count, GPUs, what an estimate assumes."""
-        keys: dict[str, Any] = {"cpu": cpu_model(), "cpu_count": os.cpu_count() or 1}
+        keys: dict[str, Any] = {
+            "cpu": cpu_model(),
+            "cpu_count": os.cpu_count() or 1,
+            "scope": "machine" if self._process_share is None else "process",
+        }
         for meter in self._meters:
             keys |= meter.comparability()
         return keys
@@ -76,17 +134,42 @@ class Meters:
             self._heartbeat.stop()
         for meter in self._meters:
             meter.close()
+        self._neighbours.close()
 
-    def _mark_start(self) -> _Mark:
+    def _beats(self) -> list[Beat]:
+        beats: list[Beat] = [(meter.heartbeat_s, meter.read) for meter in self._meters if meter.heartbeat_s is not None]
+        if self._trace is not None:
+            beats.append((self._trace[0], self._write_trace))
+        return beats
+
+    def _write_trace(self) -> None:
+        assert self._trace is not None
+        readings = self._readings(self._meters)
+        joules = {
+            name: reading.joules if reading.breaks == self._traced_breaks.get(name, reading.breaks) else None
+            for name, reading in readings.items()
+        }
+        self._traced_breaks = {name: reading.breaks for name, reading in readings.items()}
+        self._trace[1](time.time(), time.perf_counter() - self._origin, joules)
+
+    def _readings(self, meters: Sequence[Meter]) -> dict[str, Reading]:
+        return {name: reading for meter in meters for name, reading in meter.read().items()}
+
+    def _start(self) -> End:
         clock = time.perf_counter()
-        return _Mark(clock, {name: r for meter in reversed(self._meters) for name, r in meter.read().items()})
+        busy = self._busy()
+        return End(clock, self._readings(self._backwards), busy)
 
-    def _mark_end(self) -> _Mark:
-        readings = {name: r for meter in self._meters for name, r in meter.read().items()}
-        return _Mark(time.perf_counter(), readings)
+    def _end(self) -> End:
+        readings = self._readings(self._meters)
+        busy = self._busy()
+        return End(time.perf_counter(), readings, busy)
 
-    def _between(self, start: _Mark, end: _Mark, label: str, laps: tuple[Window, ...] = ()) -> Window:
-        return _difference(start, end, self._resolution, label, laps)
+    def _busy(self) -> Busy | None:
+        try:
+            return None if self._process_share is None else self._process_share.read()
+        except (OSError, ValueError):
+            return None  # the window says that it cannot be attributed
 
 
 class OpenWindow:
@@ -98,8 +181,22 @@ class OpenWindow:
         self._laps: list[Window] = []
         self._open_laps: list[str] = []
         self._closed = False
+        self._seen = meters._neighbours.look()
         fence()
-        self._start = meters._mark_start()
+        self._start = meters._start()
+        self.start_s = self._start.clock - meters._origin
+        """seconds since the meters were opened, on the trace's clock"""
+        self.end_s = self.start_s
+
+    @property
+    def laps_ended(self) -> int:
+        """How many laps have ended so far."""
+        return len(self._laps)
+
+    @property
+    def is_long_enough(self) -> bool:
+        """Whether it holds 20 ticks of its slowest counter by now."""
+        return time.perf_counter() - self._start.clock >= self._meters.shortest_sound_s
 
     @contextmanager
     def lap(self, label: str) -> Iterator[None]:
@@ -111,18 +208,18 @@ class OpenWindow:
             raise MeterError(f"the lap {label!r} cannot be opened: its window {self.label!r} is closed.")
         self._open_laps.append(label)
         fence()
-        start = self._meters._mark_start()
+        start = self._meters._start()
         try:
             yield
             fence()
         finally:
             if not self._closed:
-                self._laps.append(self._meters._between(start, self._meters._mark_end(), label))
+                self._laps.append(difference(start, self._meters._end(), self._meters._ground, label))
                 self._open_laps.remove(label)
 
     def peek(self) -> Window:
         """The window so far, without a fence and without closing anything: for a progress line."""
-        return self._meters._between(self._start, self._meters._mark_end(), self.label, tuple(self._laps))
+        return difference(self._start, self._meters._end(), self._meters._ground, self.label, tuple(self._laps))
 
     def close(self) -> Window:
         """End the window and return it. MeterError where it is closed already."""
@@ -130,92 +227,41 @@ class OpenWindow:
             raise MeterError(f"the window {self.label!r} is closed already.")
         self._closed = True
         fence()
-        window = self._meters._between(self._start, self._meters._mark_end(), self.label, tuple(self._laps))
+        end = self._meters._end()
+        self.end_s = end.clock - self._meters._origin
+        window = difference(self._start, end, self._meters._ground, self.label, tuple(self._laps))
+        others = others_between(self._seen, self._meters._neighbours.look())
+        if others:
+            said = f"shared: another energybench process metered {', '.join(others)} at the same time"
+            window = replace(window, warnings=(*window.warnings, said), marks=(*window.marks, Mark.SHARED))
         return with_open_laps(window, self._open_laps)
 
 
 def with_open_laps(window: Window, labels: Sequence[str]) -> Window:
     """`window` with a warning for every lap that was still open when it closed."""
     warnings = tuple(f"lap {label!r} was still open when its window closed: it is not stored" for label in labels)
-    if not warnings:
-        return window
-    return Window(
-        window.seconds, window.joules, window.error_j, window.laps, window.label, (*window.warnings, *warnings)
-    )
+    return replace(window, warnings=(*window.warnings, *warnings)) if warnings else window
 
 
-def _difference(
-    start: _Mark, end: _Mark, resolution: Mapping[str, Resolution], label: str, laps: tuple[Window, ...]
-) -> Window:
-    seconds = end.clock - start.clock
-    joules: dict[str, float | None] = {}
-    error_j: dict[str, float | None] = {}
-    warnings: list[str] = []
-    short: dict[float, list[str]] = {}
-    for name, first in start.readings.items():
-        last = end.readings[name]
-        if first.joules is None:
-            value, trouble = None, f"{name} could not be read at the start: {first.trouble}"
-        elif last.joules is None:
-            value, trouble = None, f"{name} could not be read at the end: {last.trouble}"
-        elif first.breaks != last.breaks:
-            value, trouble = None, f"{name} has no value: {last.trouble}"
-        else:
-            value, trouble = last.joules - first.joules, ""
-        joules[name] = value
-        if trouble:
-            warnings.append(trouble)
-        fineness = resolution.get(name)
-        error_j[name] = None if value is None or fineness is None else random_error_j(value, seconds, fineness)
-        if value is not None and fineness is not None and seconds < SHORTEST_PERIODS * fineness.period_s:
-            short.setdefault(fineness.period_s, []).append(name)
-    for period_s, names in short.items():
-        warnings.append(
-            f"{', '.join(names)}: a window of {seconds:.3g} s is too short to be sound "
-            f"(under {SHORTEST_PERIODS} update periods of {period_s:g} s)"
-        )
-    return Window(seconds, joules, error_j, laps, label, tuple(warnings))
+def _is_package(domain: Domain) -> bool:
+    """Whether CPU time shares it out: a package, or the part of one that its chip counts apart and adds."""
+    of_cpu = domain.name.startswith("package:") or (domain.name.startswith("sysio:") and domain.in_total)
+    return of_cpu and domain.provenance is not Provenance.ESTIMATED
 
 
-def random_error_j(joules: float, seconds: float, resolution: Resolution) -> float:
-    """One standard deviation of a window's joules that comes from when and how finely the counter is updated.
-
-    At each end the reading is late by a time uniform in [0, T), worth P T at power P, and rounded down by up to one
-    step d: u = sqrt((P_b T)^2 + (P_e T)^2 + 2 d^2) / sqrt(12), the standard deviation of uniform errors. The power at
-    both ends is taken as the window's mean power.
-    """
-    late_j = (joules / seconds if seconds > 0 else 0.0) * resolution.period_s
-    return math.sqrt((late_j**2 + resolution.step_j**2) / 6)
+def _with_share(note: str) -> str:
+    said = "the process tree's share of the CPU time that was busy"
+    return f"{note}; {said}" if note else said
 
 
-class _Heartbeat:
-    """One sleeping daemon thread that reads counters before they can wrap unseen; none where no meter asks for it."""
-
-    def __init__(self, meters: Sequence[Meter]) -> None:
-        beating = [(meter, max(beat, _SHORTEST_BEAT_S)) for meter in meters if (beat := meter.heartbeat_s) is not None]
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        if beating:
-            self._thread = threading.Thread(
-                target=_beat, args=(beating, self._stop), name="energybench-heartbeat", daemon=True
-            )
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+def _tick_s(resolution: Resolution | None) -> float | None:
+    return resolution.period_s if resolution is not None and resolution.period_s > 0 else None
 
 
-def _beat(beating: Sequence[tuple[Meter, float]], stop: threading.Event) -> None:
-    now = time.monotonic()
-    due = [now + beat for _, beat in beating]
-    while not stop.wait(max(0.0, min(due) - time.monotonic())):
-        now = time.monotonic()
-        for index, (meter, beat) in enumerate(beating):
-            if due[index] <= now:
-                meter.read()
-                due[index] = now + beat
+def _devices(domains: Sequence[Domain]) -> tuple[str, ...]:
+    """What two processes would count twice: each GPU, and the CPU with its memory as one. Estimates are one's own."""
+    counted = [domain for domain in domains if domain.provenance is not Provenance.ESTIMATED]
+    return tuple(dict.fromkeys(d.identity[1] if d.name.startswith("gpu:") else "cpu" for d in counted))
 
 
 @cache

@@ -244,3 +244,90 @@ def test_a_counter_for_root_only_is_named_with_the_command_that_opens_it(powerca
     assert "CVE-2020-8694" in reason
     assert f"chmod a+r {secret}" in remedy
     assert found == ["dram:0"]
+
+
+EVENTS = {"type": "1", "cpumask": "0", "events/energy-pkg": "event=0x00", "events/energy-pkg.scale": "1e-9"}
+
+
+def test_where_only_root_may_read_the_files_perf_event_opens_the_same_domain(powercap: Any, tmp_path: Path) -> None:
+    """The event is a software one, the CPU's clock in nanoseconds: a package of exactly one watt."""
+    powercap.zone("intel-rapl:0", "package-0", uj="unreadable")  # type: ignore[arg-type]
+    pmu = tmp_path / "devices" / "power"
+    (pmu / "events").mkdir(parents=True)
+    for name, text in (EVENTS | {"events/energy-pkg.unit": "Joules"}).items():
+        (pmu / name).write_text(f"{text}\n")
+    options = MeterOptions(names=("rapl",), powercap_root=powercap.root, events_root=tmp_path / "devices")
+    try:
+        meters = open_meters(options)
+    except MeterError as error:
+        if "refused" not in str(error):
+            raise
+        pytest.skip(f"this kernel refuses perf_event_open here: {error}")
+    assert names(meters) == ["package:0"]
+    assert "perf_event power/energy-pkg/ on CPU 0" in meters.domains[0].note
+    window = meters.open_window()
+    time.sleep(0.3)
+    closed = window.close()
+    assert closed.joules["package:0"] == pytest.approx(closed.seconds, rel=0.1)
+    meters.close()
+
+
+def test_a_tree_from_elsewhere_is_not_completed_with_this_machines_events(powercap: Any) -> None:
+    powercap.zone("intel-rapl:0", "package-0", uj="unreadable")  # type: ignore[arg-type]
+    with pytest.raises(MeterError) as refused:
+        rapl(powercap)
+    assert "perf_event" not in str(refused.value)
+    assert "which is no number" in str(refused.value)
+
+
+def test_dies_that_repeat_one_counter_are_counted_once(powercap: Any, live: Any) -> None:
+    dies = [powercap.zone(f"intel-rapl:{die}", f"package-0-die-{die}") for die in (0, 1)]
+    other = powercap.zone("intel-rapl:2", "package-1-die-0")
+    third = powercap.zone("intel-rapl:3", "package-1-die-1")
+    same = {"watts": 300.0}
+    live({dies[0]: (same["watts"], 262_143_328_850), other: (150.0, 262_143_328_850), third: (90.0, 262_143_328_850)})
+    dies[1].unlink()
+    dies[1].symlink_to(dies[0])  # one register behind two files, as those processors have it
+    meters = rapl(powercap)
+    assert names(meters) == ["package:0-die-0", "package:1-die-0", "package:1-die-1"]
+    (shadowed,) = [d for d in meters.diagnoses if d.state == "shadowed"]
+    assert (shadowed.device, "repeats package:0-die-0" in shadowed.reason) == ("package:0-die-1", True)
+    meters.close()
+
+
+def test_calibration_sees_how_often_the_writer_writes(powercap: Any, live: Any) -> None:
+    live({powercap.zone("intel-rapl:0", "package-0"): (100.0, 262_143_328_850)})
+    meters = rapl(powercap)
+    assert meters.domains[0].tick_s == 0.001  # documented
+    meters.calibrate()
+    tick_s = meters.domains[0].tick_s
+    assert tick_s is not None
+    assert 0.001 <= tick_s < 0.02  # a writer that sleeps 1 ms between two values, on a machine that may be busy
+    meters.close()
+
+
+def test_a_missing_range_is_said_before_it_costs_a_window(powercap: Any) -> None:
+    powercap.zone("intel-rapl:0", "package-0", range_uj=None)
+    meters = rapl(powercap)
+    assert "its range is not stated" in meters.diagnoses[0].reason
+    assert "range_j" not in meters.diagnoses[0].facts
+    meters.close()
+
+
+def test_a_zone_that_vanishes_in_a_window_is_absent_and_one_that_comes_back_goes_on(powercap: Any) -> None:
+    file = powercap.zone("intel-rapl:0", "package-0", uj=7)
+    powercap.zone("intel-rapl:0/intel-rapl:0:0", "dram")
+    meters = rapl(powercap)
+    window = meters.open_window()
+    file.unlink()
+    time.sleep(0.05)  # longer than a counter may stand still before it is asked whether it is there
+    powercap.set("intel-rapl:0/intel-rapl:0:0", 2_000_000)
+    closed = window.close()
+    assert closed.joules == {"package:0": None, "dram:0": 2.0}
+    assert "is gone" in closed.warnings[0]
+    powercap.set("intel-rapl:0", 100)
+    meters.open_window().close()  # finds the new file
+    window = meters.open_window()
+    powercap.set("intel-rapl:0", 3_000_100)
+    assert window.close().joules["package:0"] == 3.0
+    meters.close()
