@@ -53,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
             study.check(model)
     except EnergybenchError as error:
         raise pytest.UsageError(str(error)) from None
+    config.option.energy_profile = study.profile  # for what hangs on the profile elsewhere, such as the trace
     config.stash[STUDY] = study
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from energybench.model import Case, Provenance, Status
 
-_MACHINE_WORDS = ("estimate", "gpu", "cpu", "power", "scope", "clock", "machine", "meter", "host", "device")
+_MACHINE_WORDS = ("estimate", "gpu", "hwmon", "cpu", "power", "scope", "clock", "machine", "meter", "host", "device")
 """First words of the comparability keys that bear on energy only: another machine spoils joules, not accuracy."""
 
 

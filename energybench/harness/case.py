@@ -86,7 +86,13 @@ class Measured:
         """The finished rounds by index."""
         return tuple(self.rounds[index] for index in sorted(self.rounds))
 
-    def frozen(self, domains: Sequence[Domain], comparability: Mapping[str, Any], pue: float) -> Case:
+    def frozen(
+        self,
+        domains: Sequence[Domain],
+        comparability: Mapping[str, Any],
+        pue: float,
+        idle_w: Mapping[str, float | None],
+    ) -> Case:
         """The case as a value, with what is known by now."""
         return Case(
             id=self.id,
@@ -102,6 +108,7 @@ class Measured:
             status=self.status,
             warnings=tuple(dict.fromkeys(self.warnings)),
             pue=pue,
+            idle_w=dict(idle_w),
         )
 
 

@@ -7,12 +7,14 @@ the journal, synchronised to the disk, before anything else happens.
 from __future__ import annotations
 
 import datetime
+import os
 import random
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +24,14 @@ from energybench.errors import MeterError, UsageError
 from energybench.harness.bridge import is_disabled, storage_path
 from energybench.harness.case import WARMUP, Measured, plain_metrics
 from energybench.harness.code import code_hash
-from energybench.harness.options import CaseOptions, EnergyOptions, case_options
-from energybench.model import Case, Round, Status, Window
+from energybench.harness.options import TRACED_PROFILES, CaseOptions, EnergyOptions, case_options
+from energybench.metering.ranks import find_rank
+from energybench.model import Case, Round, Span, Status, Window
 
 if TYPE_CHECKING:
     from energybench.harness.journal import Journal
     from energybench.metering import Meters, OpenWindow
+    from energybench.store import TraceWriter
 
 CASE: pytest.StashKey[Measured] = pytest.StashKey()
 
@@ -44,6 +48,11 @@ class Sweep:
         self.cases: dict[str, Measured] = {}
         self.meters: Meters | None = None
         self.journal: Journal | None = None
+        self.trace: TraceWriter | None = None
+        self.rank = find_rank(os.environ)
+        """this process among those of one training, None where it is alone"""
+        self.idle_w: dict[str, float | None] = {}
+        """watts of each domain while nothing ran, where that was measured"""
         self.notes: list[str] = []
         """what the reader of the summary must know: refused rounds, unknown earlier cases"""
         self.gate_failed = False
@@ -93,17 +102,48 @@ class Sweep:
                 powercap_root=self.options.powercap_root,
                 estimate=self.options.estimate,
                 cpu_tdp_w=self.options.cpu_tdp_w,
+                scope=self.options.scope,
+                check_integral=self.options.check_integral,
             )
         )
+        self.meters.calibrate()
+        if self.trace_hz and self.options.save:
+            from energybench.store import TraceWriter, machine_id
+
+            names = [domain.name for domain in self.meters.domains]
+            self.trace = TraceWriter(self.storage / machine_id(), self.id, names)
+            self.meters.trace(self.trace_hz, self.trace.append)
+
+    @property
+    def trace_hz(self) -> float:
+        """Readings per second of the trace; 0 where there is none."""
+        if self.options.trace_hz is not None:
+            return self.options.trace_hz
+        return 1.0 if self.config.getoption("energy_profile") in TRACED_PROFILES else 0.0
 
     def begin(self) -> None:
-        """Open the journal. Raises UsageError where another sweep writes to the same store."""
-        if not self.options.save or self.disabled or not self.cases or self.config.option.setuponly:
+        """Open the journal, then watch the idle machine where asked to.
+
+        Raises UsageError where another sweep writes to the same store.
+        """
+        if self.disabled or not self.cases or self.config.option.setuponly:
             return
+        if self.options.save:
+            self._open_journal()
+        if self.options.idle_s and self.meters is not None:
+            window = self.meters.open_window("idle")
+            time.sleep(self.options.idle_s)
+            idle = window.close()
+            self.idle_w = {name: None if j is None else j / idle.seconds for name, j in idle.joules.items()}
+            self.notes.extend(f"idle: {warning}" for warning in idle.warnings)
+
+    def _open_journal(self) -> None:
         from energybench.harness.journal import open_journal
 
         name = f"{self.started:%Y%m%dT%H%M%S}-{self.id}"
-        self.journal = open_journal(self.storage, name, resume=self.options.resume)
+        self.journal = open_journal(
+            self.storage, name, resume=self.options.resume, rank=self.rank.rank if self.rank else 0
+        )
         earlier = self.journal.earlier
         if self.options.resume and not earlier.open:
             self.notes.append("nothing to resume: no unfinished sweep in the journal; everything is measured")
@@ -119,6 +159,10 @@ class Sweep:
 
     def settle(self) -> None:
         """At the end of the session: a case that was cut short between its rounds is partial."""
+        if self.meters is not None and self.meters.sharing_trouble:
+            self.notes.append(f"another energybench on this machine would go unnoticed: {self.meters.sharing_trouble}")
+        if self.trace is not None and self.trace.trouble:
+            self.notes.append(f"the trace ends early: {self.trace.trouble}")
         for case in self.cases.values():
             if case.rounds and not case.replayed and case.status is not Status.FAILED:
                 case.status = Status.PARTIAL
@@ -134,6 +178,9 @@ class Sweep:
         if self.meters is not None:
             self.meters.close()
             self.meters = None
+        if self.trace is not None:
+            self.trace.close()
+            self.trace = None
 
     def _is_over(self, case: Measured) -> bool:
         """Whether a resumed sweep could add nothing to the case: complete, or skipped without any round."""
@@ -201,16 +248,20 @@ class Sweep:
             due = [index for index in due if index not in there]
         return case.options.seed(due[0] if due else case.options.rounds - 1)
 
-    def pedantic_options(self, case: Measured, rounds: int | None, warmup: int | None) -> CaseOptions:
+    def pedantic_options(self, case: Measured, **own: Any) -> CaseOptions:
         """The options of a case whose test names its rounds itself: below the command line, above the marker."""
         marker = case.item.get_closest_marker("energybench")
         given = dict(marker.kwargs) if marker else {}
-        given |= {name: value for name, value in (("rounds", rounds), ("warmup", warmup)) if value is not None}
+        given |= {name: value for name, value in own.items() if value is not None}
         return case_options(self.options, given, self._command_line)
 
     def conditions(self) -> dict[str, float]:
         """Temperatures and clocks, where the meters can read them."""
         return self.meters.conditions() if self.meters else {}
+
+    def span(self, window: OpenWindow) -> Span | None:
+        """Where a closed window lies in the trace, None without one."""
+        return None if self.trace is None else Span(self.trace.name, window.start_s, window.end_s)
 
     @contextmanager
     def window(self, case: Measured, label: str) -> Iterator[_Opened]:
@@ -229,19 +280,12 @@ class Sweep:
         opened.result = opened.window.close()
 
     def finish_round(
-        self,
-        case: Measured,
-        index: int,
-        window: Window,
-        metrics: Mapping[str, Any],
-        started: str,
-        conditions: Mapping[str, float],
-        function: Callable[..., Any],
+        self, case: Measured, index: int, finished: Round, metrics: Mapping[str, Any], function: Callable[..., Any]
     ) -> None:
-        """Make a round of a closed window and what was recorded in it, and put it on the disk."""
+        """Complete a round that was just metered with what was recorded in it, and put it on the disk."""
         numbers, complaints = plain_metrics(metrics)
-        case.warnings += [*complaints, *window.warnings]
-        finished = Round(window, numbers, case.options.seed(index), started, conditions, self.id)
+        case.warnings += [*complaints, *finished.window.warnings, *_slowed(finished)]
+        finished = replace(finished, metrics=numbers, seed=case.options.seed(index), session=self.id)
         case.measured += 1
         case.measured_this_pass = True
         if index == WARMUP:
@@ -274,7 +318,7 @@ class Sweep:
         """The case as a value, with this session's domains and comparability keys."""
         domains = self.meters.domains if self.meters else ()
         comparability = {"scope": "machine", **(self.meters.comparability() if self.meters else {})}
-        return case.frozen(domains, comparability, self.options.pue)
+        return case.frozen(domains, comparability, self.options.pue, self.idle_w)
 
     def results(self) -> tuple[Case, ...]:
         """Every case that has at least one finished round, in the order of the session."""
@@ -306,6 +350,11 @@ class Sweep:
             "pue": self.options.pue,
             "rounds": self.options.rounds,
             "meters": list(self.options.meters),
+            "rank": None if self.rank is None else asdict(self.rank),
+            "scope": self.options.scope,
+            "idle_s": self.options.idle_s,
+            "idle_w": dict(self.idle_w),
+            "trace": None if self.trace is None else {"file": self.trace.name, "hz": self.trace_hz},
             "diagnoses": [
                 {"meter": d.meter, "device": d.device, "state": d.state, "reason": d.reason, "remedy": d.remedy}
                 for d in diagnoses
@@ -325,6 +374,22 @@ class _Opened:
     def __init__(self, window: OpenWindow) -> None:
         self.window = window
         self.result: Window | None = None
+
+
+def _slowed(finished: Round) -> list[str]:
+    """What NVML says held a GPU's clock down at either end of a round, each sentence once."""
+    ends = (finished.conditions, finished.conditions_end)
+    keys = [key for key in finished.conditions_end if key.endswith("_throttle_reasons")]
+    if not keys:
+        return []
+    from energybench.metering.nvml import throttle_words
+
+    said = []
+    for key in keys:
+        words = dict.fromkeys(word for end in ends if key in end for word in throttle_words(end[key]))
+        if words:
+            said.append(f"{key.removesuffix('_throttle_reasons')} was slowed down: {', '.join(words)}")
+    return said
 
 
 def _discard(window: OpenWindow) -> None:

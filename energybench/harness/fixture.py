@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import pytest
 
 from energybench.errors import EnergybenchError, UsageError
 from energybench.harness import bridge
+from energybench.harness.budget import budget_failure
 from energybench.harness.case import WARMUP, Measured, plain_facts, plain_metrics
 from energybench.harness.engine import Sweep, now, seed_everything
-from energybench.model import Case, Round, Status, mean
+from energybench.model import Case, Quantity, Round, Status, mean
 from energybench.units import kwh
+
+if TYPE_CHECKING:
+    from energybench.metering import OpenWindow
 
 T = TypeVar("T")
 
@@ -53,6 +59,11 @@ class Result:
     def joules(self) -> float | None:
         """Mean IT joules per round over the in-total domains; None where no domain could be read."""
         return self.case.mean_j
+
+    @property
+    def quantity(self) -> Quantity | None:
+        """Mean IT joules with random error, gain error and source; None where no domain could be read."""
+        return self.case.mean_quantity
 
     @property
     def kwh(self) -> float | None:
@@ -130,17 +141,19 @@ class Energy:
         teardown: Callable[..., Any] | None = None,
         rounds: int | None = None,
         warmup_rounds: int | None = None,
+        iterations: int | Literal["auto"] | None = None,
     ) -> Result:
         """Meter `function` in a loop inside this test: `setup`, unmetered, makes the state of every round.
 
-        `setup` may return `(args, kwargs)`; `teardown` is called with the same arguments after each round. `rounds` and
-        `warmup_rounds` stand in for the marker's; the command line beats both.
+        `setup` may return `(args, kwargs)`; `teardown` is called with the same arguments after each round. `rounds`,
+        `warmup_rounds` and `iterations` (calls inside one metered round, "auto": until the window is 20 counter ticks
+        long) stand in for the marker's; the command line beats both.
 
         Raises UsageError for several rounds without `setup`, which would train an already trained model.
         """
         self._use()
         case = self._case
-        case.options = self._sweep.pedantic_options(case, rounds, warmup_rounds)
+        case.options = self._sweep.pedantic_options(case, rounds=rounds, warmup=warmup_rounds, iterations=iterations)
         if setup is None and case.options.rounds + case.options.warmup > 1 and not self._sweep.disabled:
             raise UsageError(
                 f"{case.id}: energy.pedantic with {case.options.rounds} rounds and {case.options.warmup} warm-ups "
@@ -278,12 +291,26 @@ class Energy:
             with sweep.window(case, case.id) as opened:
                 self._open = opened
                 value = function(*args, **kwargs)
+                calls, laps = 1, opened.window.laps_ended
+                while _calls_more(case.options.iterations, calls, opened.window):
+                    value = function(*args, **kwargs)
+                    calls += 1
             window = opened.result
         finally:
             self._open, metrics, self._metrics = None, self._metrics, None
         assert window is not None
         assert metrics is not None
-        sweep.finish_round(case, index, window, metrics, started, conditions, function)
+        if calls > 1:  # laps of the first call: with those of all calls they would add up to several windows
+            window = replace(window.divided(calls), laps=window.laps[:laps])
+        finished = Round(
+            window,
+            started=started,
+            conditions=conditions,
+            conditions_end=sweep.conditions(),
+            iterations=calls,
+            trace=sweep.span(opened.window),
+        )
+        sweep.finish_round(case, index, finished, metrics, function)
         return value
 
     def _finish(self, value: Any) -> Result:
@@ -295,6 +322,9 @@ class Energy:
         if self._benchmark is not None:
             bridge.replay(case.item, self._benchmark, frozen.seconds, case.record)
         case.replayed = True
+        failure = budget_failure(frozen, case.options.max_kwh)
+        if failure:
+            pytest.fail(failure, pytrace=False)
         return Result(frozen, value)
 
     def _unmetered(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
@@ -312,3 +342,10 @@ class Energy:
         """Keep pytest-benchmark from complaining about a fixture that a failed or unfinished pass never reached."""
         if self._benchmark is not None and not self._case.replayed:
             self._benchmark.skipped = True
+
+
+def _calls_more(iterations: int | str, calls: int, window: OpenWindow) -> bool:
+    """Whether the target is called again in the open window, after `calls` calls."""
+    if iterations == "auto":
+        return not window.is_long_enough
+    return calls < int(iterations)

@@ -117,12 +117,13 @@ class Journal:
             os.close(self._lock)
 
 
-def open_journal(storage: Path, name: str, *, resume: bool) -> Journal:
+def open_journal(storage: Path, name: str, *, resume: bool, rank: int = 0) -> Journal:
     """Open a new journal `name`, or with `resume` the newest unfinished one (a new one where there is none).
 
-    Raises UsageError where another process holds the store's journal, StoreError where the folder cannot be written.
+    The ranks of one training run side by side, so each but the first has a folder of its own. Raises UsageError where
+    another process holds the store's journal, StoreError where the folder cannot be written.
     """
-    folder = storage / ".journal"
+    folder = storage / ".journal" / (f"rank{rank}" if rank else "")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = _locked(folder)

@@ -19,6 +19,9 @@ import pytest
 from energybench.errors import UsageError
 
 PROFILES = ("quick", "standard", "paper")
+TRACED_PROFILES = ("standard", "paper")
+"""profiles whose runs record power over time unless told otherwise"""
+SCOPES = ("machine", "process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,12 @@ class EnergyOptions:
     powercap_root: Path | None = None
     cpu_tdp_w: float | None = None
     estimate: bool = True
+    scope: Literal["machine", "process"] = "machine"
+    check_integral: bool = False
+    idle_s: float = 0.0
+    trace_hz: float | None = None
+    """None: nobody said anything; the profile decides"""
+    iterations: int | Literal["auto"] | None = None
     resume: bool = False
     save: bool = True
     compare: str | None = None
@@ -43,11 +52,15 @@ class EnergyOptions:
 
 @dataclass(frozen=True, slots=True)
 class CaseOptions:
-    """How one case is measured: rounds and warm-up rounds, and the seed of each round."""
+    """How one case is measured: rounds and warm-up rounds, the seed of each round, calls a round, budget."""
 
     rounds: int
     warmup: int
     seeds: tuple[int, ...]
+    iterations: int | Literal["auto"] = 1
+    """calls of the target inside each metered round; `auto`: as many as make 20 counter ticks"""
+    max_kwh: float | None = None
+    """mean IT energy of a round that the case may not exceed"""
 
     def seed(self, index: int) -> int:
         """Seed of round `index`; warm-up rounds (negative index) use the first round's."""
@@ -101,6 +114,30 @@ def _watts(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    value = _number(text, "the idle time is a number of seconds")
+    if value < 0:
+        raise ValueError(f"the idle time is a number of seconds of at least 0, not {text!r}")
+    return value
+
+
+def _hertz(text: str) -> float:
+    value = _number(text, "a trace takes a number of readings per second")
+    if not 0 <= value <= 100:
+        raise ValueError(f"a trace takes 0 (off) to 100 readings per second, not {text!r}")
+    return value
+
+
+def _iterations(text: str) -> int | str:
+    return text if text == "auto" else _whole(1, "the number of iterations (or auto)")(text)
+
+
+def _scope(text: str) -> str:
+    if text not in SCOPES:
+        raise ValueError(f"unknown scope {text!r}: choose {' or '.join(SCOPES)}")
+    return text
+
+
 def _words(text: str) -> list[str]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:
@@ -150,12 +187,27 @@ _VALUES = (
     _Option("warmup", _whole(0, "the number of warm-up rounds"), "N", "warm-up rounds per case, metered apart"),
     _Option("seeds", _seeds, "S,S,...", "seed of each round (default: 0, 1, 2, ...); sets the number of rounds too"),
     _Option(
+        "iterations",
+        _iterations,
+        "N|auto",
+        "calls of the target in each metered round (default: 1); auto: until the window is 20 counter ticks long",
+    ),
+    _Option(
         "meters",
         _words,
         "NAME,...",
-        "auto, nvml, rapl, pyrapl, estimate or replay:FILE (default: auto, all that can be read)",
+        "auto, nvml, rapl, pyrapl, hwmon, estimate or replay:FILE (default: auto, all that can be read)",
         ["auto"],
     ),
+    _Option(
+        "scope",
+        _scope,
+        "NAME",
+        "machine (default): package joules as counted; process: this process tree's share of the busy CPU time of them",
+        "machine",
+    ),
+    _Option("idle-s", _seconds, "S", "watch the idle machine for S seconds first; net energy is then stored too", 0.0),
+    _Option("trace", _hertz, "HZ", "record the joules of every domain HZ times a second beside the run (0: off)"),
     _Option("powercap-root", Path, "DIR", "folder that stands for /sys/class/powercap"),
     _Option("cpu-tdp", _watts, "WATTS", "rated power of the CPU for the estimate where no counter can be read"),
     _Option(
@@ -182,6 +234,7 @@ _FLAGS = (
     ("resume", "reuse the finished rounds of the interrupted sweep and measure only what is missing"),
     ("no-save", "do not store this run in .benchmarks/"),
     ("no-estimate", "leave CPU and RAM without a counter absent instead of estimating them"),
+    ("check-integral", "also integrate the power of GPUs that have an energy counter, and report both"),
 )
 
 
@@ -249,6 +302,11 @@ def merge(config: pytest.Config) -> EnergyOptions:
         powercap_root=given.energy_powercap_root,
         cpu_tdp_w=given.energy_cpu_tdp,
         estimate=not given.energy_no_estimate,
+        scope=given.energy_scope,
+        check_integral=given.energy_check_integral,
+        idle_s=given.energy_idle_s,
+        trace_hz=given.energy_trace,
+        iterations=given.energy_iterations,
         resume=given.energy_resume,
         save=not given.energy_no_save,
         compare=given.energy_compare,
@@ -285,7 +343,7 @@ def case_options(options: EnergyOptions, marker: Mapping[str, Any] | None, comma
             )
 
     def chosen(name: str) -> Any:
-        session = getattr(options, name)
+        session = getattr(options, name, None)
         return session if name in command_line or name not in given else given[name]
 
     rounds, warmup, seeds = chosen("rounds"), chosen("warmup"), chosen("seeds")
@@ -294,6 +352,13 @@ def case_options(options: EnergyOptions, marker: Mapping[str, Any] | None, comma
             raise UsageError(
                 f"@pytest.mark.energybench({name}=...) is a whole number of at least {least}, not {value!r}"
             )
+    iterations, max_kwh = chosen("iterations"), chosen("max_kwh")
+    if iterations is not None and iterations != "auto" and (type(iterations) is not int or iterations < 1):
+        raise UsageError(
+            f'@pytest.mark.energybench(iterations=...) is a whole number of at least 1 or "auto", not {iterations!r}'
+        )
+    if max_kwh is not None and not (type(max_kwh) in (int, float) and 0 < max_kwh < math.inf):
+        raise UsageError(f"@pytest.mark.energybench(max_kwh=...) is a number of kWh above 0, not {max_kwh!r}")
     if seeds is not None:
         listed = isinstance(seeds, list | tuple | range)
         if not listed or not seeds or not all(isinstance(seed, int) for seed in seeds):
@@ -304,12 +369,12 @@ def case_options(options: EnergyOptions, marker: Mapping[str, Any] | None, comma
     rounds = rounds or (len(seeds) if seeds else 1)
     if seeds is not None and rounds > len(seeds):
         raise UsageError(f"{rounds} rounds but {len(seeds)} seeds: give one seed per round")
-    return CaseOptions(rounds, warmup or 0, seeds[:rounds] if seeds else tuple(range(rounds)))
+    return CaseOptions(rounds, warmup or 0, seeds[:rounds] if seeds else tuple(range(rounds)), iterations or 1, max_kwh)
 
 
 def on_command_line(config: pytest.Config) -> frozenset[str]:
-    """Which of rounds, warmup and seeds were given on the command line. Call it before `merge`."""
-    names = ("rounds", "warmup", "seeds")
+    """Which of the options that markers have too were given on the command line. Call it before `merge`."""
+    names = ("rounds", "warmup", "seeds", "iterations")
     return frozenset(name for name in names if getattr(config.option, f"energy_{name}") is not None)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from energybench.harness import bridge
 from energybench.harness.engine import Sweep
+from energybench.metering.ranks import Rank
 from energybench.store import document, entry, write
 
 
@@ -26,6 +27,11 @@ def amend(output: dict[str, Any], sweep: Sweep) -> None:
     for case in sweep.results():
         if case.id not in there:
             output["benchmarks"].append(entry(case))
+
+
+def own_suffix(rank: Rank) -> str:
+    """What tells the run of one rank from those of the others: `_rank1`."""
+    return f"_rank{rank.rank}"
 
 
 def save(config: pytest.Config, sweep: Sweep) -> Path | None:
@@ -45,4 +51,6 @@ def save(config: pytest.Config, sweep: Sweep) -> Path | None:
     else:
         output = document(sweep.results(), machine=machine, commit=commit, session=sweep.session_record(), created=None)
     name = (stock is not None and (stock.save or stock.autosave)) or bridge.run_name(commit, now)
+    if sweep.rank is not None and sweep.rank.rank and not name.endswith(own_suffix(sweep.rank)):
+        name += own_suffix(sweep.rank)
     return write(output, sweep.storage, name)

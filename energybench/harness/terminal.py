@@ -23,12 +23,23 @@ def header(sweep: Sweep) -> list[str]:
     if sweep.disabled:
         return [*lines, "energybench: --benchmark-disable: every case is called once and not metered"]
     assert sweep.meters is not None
+    if options.scope == "process":
+        lines.append("energybench: scope process: package joules x this process tree's share of the busy CPU time")
+    if options.idle_s:
+        lines.append(f"energybench: the idle machine is watched for {options.idle_s:g} s first: leave it alone")
+    if sweep.trace is not None:
+        lines.append(f"energybench: trace: every domain {sweep.trace_hz:g} times a second, in {sweep.trace.name}")
     for provenance in Provenance:
         domains = [d for d in sweep.meters.domains if d.provenance is provenance]
         if domains:
             lines.append(f"energybench: {provenance}: {_domains(domains)}")
     if not sweep.meters.domains:
         lines.append("energybench: no energy counter and no estimate: seconds and accuracy only")
+    lines += [
+        f"energybench: advice: {diagnosis.device}: {diagnosis.remedy}"
+        for diagnosis in sweep.meters.diagnoses
+        if diagnosis.state == "ok" and diagnosis.remedy
+    ]
     lines += [
         f"energybench: {diagnosis.state}: {diagnosis.device or diagnosis.meter}: {diagnosis.reason}"
         for diagnosis in sweep.meters.diagnoses

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from energybench.analysis.effects import evaluation_size
 from energybench.analysis.stats import wilson
-from energybench.model import Case, Run, Window, mean
+from energybench.model import Case, Domain, Run, Window, mean
 from energybench.reports.table import Column, render
 from energybench.reports.text import WIDTH, branch, grouped, run_table
 from energybench.units import energy_scale, time_scale
@@ -16,7 +17,7 @@ def show(run: Run, *, width: int = WIDTH, pue: float | None = None) -> str:
     """Everything about one run, as a table per subject. kWh include PUE (`pue`, else each case's own)."""
     parts = [_heading(run), run_table(run.cases, width=width, pue=pue)]
     if run.cases:
-        tables = (_accuracy_table, _domain_table, _lap_table, _apart_table)
+        tables = (_accuracy_table, _domain_table, _net_table, _lap_table, _apart_table)
         parts += [table(run.cases, width) for table in tables]
     parts.append("\n".join(_warnings(run)))
     return "\n\n".join(part for part in parts if part)
@@ -38,7 +39,7 @@ def _heading(run: Run) -> str:
 
 
 def _domain_table(cases: Sequence[Case], width: int) -> str:
-    """Joules of each domain in each case, with where they come from."""
+    """Joules of each domain in each case, with their error and where they come from."""
     rows = [
         (case, domain, mean(round.window.joules.get(domain.name) for round in case.rounds))
         for case in grouped(cases)
@@ -51,12 +52,37 @@ def _domain_table(cases: Sequence[Case], width: int) -> str:
         Column("case", tuple(case.short_id for case, _, _ in rows), left=True),
         Column("domain", tuple(domain.name for _, domain, _ in rows), left=True),
         Column(scale.unit, tuple(scale.text(value) for _, _, value in rows)),
+        Column(f"± {scale.unit}", tuple(scale.text(_random_j(case, domain), 2) for case, domain, _ in rows), drop=4),
+        Column("gain", tuple("-" if d.gain_rel is None else f"{100 * d.gain_rel:g} %" for _, d, _ in rows), drop=5),
         Column("provenance", tuple(domain.provenance.value for _, domain, _ in rows), left=True),
         Column("in total", tuple("yes" if domain.in_total else "no" for _, domain, _ in rows), drop=3, left=True),
         Column("meter", tuple(domain.meter for _, domain, _ in rows), drop=1, left=True),
         Column("device", tuple(domain.device or "-" for _, domain, _ in rows), drop=2, left=True),
     ]
     return "Domains, mean of the rounds\n" + render(columns, width, [case.id for case, _, _ in rows])
+
+
+def _random_j(case: Case, domain: Domain) -> float | None:
+    """Random error of the mean over the rounds, one standard deviation."""
+    known = [u for round in case.rounds if (u := round.window.error_j.get(domain.name)) is not None]
+    return math.hypot(*known) / len(known) if known else None
+
+
+def _net_table(cases: Sequence[Case], width: int) -> str:
+    """Gross and net of the idle machine, where its power was watched before the first case."""
+    rows = [(case, mean(case.net_j(round.window) for round in case.rounds)) for case in grouped(cases)]
+    rows = [(case, net) for case, net in rows if net is not None]
+    if not rows:
+        return ""
+    scale = energy_scale(case.mean_j for case, _ in rows)
+    idle = [sum(case.idle_w[name] or 0.0 for name in case.total_domains) for case, _ in rows]
+    columns = [
+        Column("case", tuple(case.short_id for case, _ in rows), left=True),
+        Column(f"gross {scale.unit}", tuple(scale.text(case.mean_j) for case, _ in rows)),
+        Column(f"net {scale.unit}", tuple(scale.text(net) for _, net in rows)),
+        Column("idle W", tuple(f"{watts:.3g}" for watts in idle)),
+    ]
+    return "Above the idle machine, mean of the rounds\n" + render(columns, width)
 
 
 def _accuracy_table(cases: Sequence[Case], width: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from energybench.analysis.decompose import epochs, has_epochs
 from energybench.analysis.stats import sample_variance
-from energybench.model import Case, Provenance, Run, Status, Window, mean
+from energybench.model import Case, Mark, Provenance, Run, Status, Window, mean
 from energybench.reports.table import Column, render
 from energybench.units import energy, energy_scale, significant, time_scale, watt_hour_scale, watt_hours
 
@@ -32,6 +32,7 @@ def run_table(cases: Sequence[Case], *, width: int = WIDTH, pue: float | None = 
         Column("case", tuple(case.short_id for case in cases), left=True),
         Column(wh.unit, tuple(wh.text(value) for value in final)),
         Column(j.unit, tuple(j.text(value) for value in joules)),
+        Column("±", tuple(_error(case) for case in cases), drop=10),
         Column("spread", tuple(_spread(case) for case in cases), drop=7),
         Column("acc %", tuple(_accuracy(case) for case in cases), drop=1),
         Column("epochs", tuple(_epochs(case) for case in cases), drop=2),
@@ -114,6 +115,14 @@ def _spread(case: Case) -> str:
     return f"{100 * sample_variance(known) ** 0.5 / centre:.1f} %"
 
 
+def _error(case: Case) -> str:
+    """Error bar of the absolute joules: twice the random part and the whole gain error."""
+    quantity = case.mean_quantity
+    if quantity is None or quantity.bound_j is None or not quantity.joules:
+        return "-"
+    return f"{100 * quantity.bound_j / quantity.joules:.2g} %"
+
+
 def _accuracy(case: Case) -> str:
     value = mean(case.metric("accuracy"))
     return "-" if value is None else f"{100 * value:.1f}"
@@ -174,7 +183,31 @@ def _footer(cases: Sequence[Case], factors: Sequence[float]) -> list[str]:
     counts = sorted({len(case.rounds) for case in cases})
     spans = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     sentences.append(f"{spans} round{'' if counts == [1] else 's'} a case.")
-    return [*lines, " ".join(sentences), *_resolution(cases)]
+    return [*lines, " ".join(sentences), *_error_bars(cases), *_marked(cases), *_resolution(cases)]
+
+
+def _error_bars(cases: Sequence[Case]) -> list[str]:
+    """The largest random and gain error of any case's mean, in words."""
+    quantities = [quantity for case in cases if (quantity := case.mean_quantity) is not None and quantity.joules]
+    randoms = [q.random_j / q.joules for q in quantities if q.random_j is not None]
+    gains = [q.gain_j / q.joules for q in quantities if q.gain_j is not None]
+    parts = []
+    if randoms:
+        parts.append(f"random up to {100 * max(randoms):.2g} % (one standard deviation)")
+    if gains:
+        parts.append(f"gain up to {100 * max(gains):.2g} % (cancels between runs on one device)")
+    return [f"Error of the joules: {', '.join(parts)}."] if parts else []
+
+
+def _marked(cases: Sequence[Case]) -> list[str]:
+    """Which cases have windows that a reader must not trust blindly."""
+    lines = []
+    for mark in Mark:
+        marked = [case.short_id for case in cases if mark in case.marks]
+        if marked:
+            more = f" and {len(marked) - 4} more" if len(marked) > 4 else ""
+            lines.append(f"Marked {mark}: {', '.join(marked[:4])}{more}.")
+    return lines
 
 
 def _resolution(cases: Sequence[Case]) -> list[str]:

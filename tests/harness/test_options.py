@@ -29,6 +29,8 @@ def test_the_ini_file_gives_every_option_its_default(pytester: pytest.Pytester) 
     ini = (
         "energy_pue = 1.58\nenergy_rounds = 3\nenergy_warmup = 1\nenergy_seeds = 5, 6, 7\nenergy_meters = estimate\n"
         "energy_no_estimate = true\nenergy_margin = 0.1\nenergy_powercap_root = /somewhere\n"
+        "energy_scope = process\nenergy_idle_s = 30\nenergy_trace = 2\nenergy_iterations = auto\n"
+        "energy_check_integral = true\n"
         "energy_set =\n    lr=0.02\n    epochs=4\n"
     )
     config = configured(pytester, ini=ini)
@@ -40,6 +42,11 @@ def test_the_ini_file_gives_every_option_its_default(pytester: pytest.Pytester) 
         meters=("estimate",),
         powercap_root=Path("/somewhere"),
         estimate=False,
+        scope="process",
+        check_integral=True,
+        idle_s=30.0,
+        trace_hz=2.0,
+        iterations="auto",
         margin=0.1,
     )
     assert config.getoption("energy_set") == {"lr": "0.02", "epochs": "4"}
@@ -82,13 +89,18 @@ def test_fewer_seeds_than_rounds_are_refused(pytester: pytest.Pytester) -> None:
     ("marker", "says"),
     [
         ({"round": 3}, "no keyword 'round' .*did you mean 'rounds'"),
-        ({"colour": 3}, r"no keyword 'colour' \(known: rounds, seeds, warmup\)$"),
+        ({"colour": 3}, r"no keyword 'colour' \(known: iterations, max_kwh, rounds, seeds, warmup\)$"),
         ({"rounds": 0}, r"energybench\(rounds=...\) is a whole number of at least 1, not 0"),
         ({"rounds": True}, "not True"),
         ({"warmup": -1}, r"energybench\(warmup=...\) is a whole number of at least 0, not -1"),
         ({"seeds": ["a"]}, r"energybench\(seeds=...\) is a list of whole numbers"),
         ({"seeds": []}, "list of whole numbers"),
         ({"seeds": 3}, r"energybench\(seeds=...\) is a list of whole numbers, not 3"),
+        ({"iterations": 0}, r'energybench\(iterations=...\) is a whole number of at least 1 or "auto", not 0'),
+        ({"iterations": True}, "not True"),
+        ({"iterations": "some"}, "not 'some'"),
+        ({"max_kwh": 0}, r"energybench\(max_kwh=...\) is a number of kWh above 0, not 0"),
+        ({"max_kwh": float("nan")}, "not nan"),
     ],
 )
 def test_a_wrong_marker_says_what_is_wrong(marker: dict[str, object], says: str) -> None:
