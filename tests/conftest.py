@@ -111,12 +111,12 @@ def powercap(tmp_path: Path) -> Powercap:
 
 
 @pytest.fixture
-def live() -> Iterator[Callable[[dict[Path, tuple[float, int]]], None]]:
-    """Start a process that keeps counters running: {energy_uj: (watts, range in microjoules)}."""
+def live() -> Iterator[Callable[..., None]]:
+    """Start a process that keeps counters running: {energy_uj: (watts, range in uJ)}, and keys of the writer."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(counters: dict[Path, tuple[float, int]]) -> None:
-        spec = [{"path": str(path), "watts": w, "range_uj": r} for path, (w, r) in counters.items()]
+    def start(counters: dict[Path, tuple[float, int]], **course: Any) -> None:
+        spec = [{"path": str(path), "watts": w, "range_uj": r, **course} for path, (w, r) in counters.items()]
         writer = FAKES / "powercap_writer.py"
         process = subprocess.Popen([sys.executable, str(writer), json.dumps(spec)], stdout=subprocess.PIPE, text=True)
         running.append(process)

@@ -66,7 +66,9 @@ def test_the_options_are_in_the_help_with_their_ini_twins_and_the_marker_is_know
     for flag in ("resume", "no-save", "no-estimate"):
         assert f"--energy-{flag}" in text
     markers = plain.runpytest_inprocess("-p", "energybench.plugin", "--markers")
-    markers.stdout.fnmatch_lines(["@pytest.mark.energybench(rounds=1, warmup=0, seeds=None): *"])
+    markers.stdout.fnmatch_lines(
+        ["@pytest.mark.energybench(rounds=1, warmup=0, seeds=None, iterations=1, max_kwh=None): *"]
+    )
 
 
 def test_the_runner_plugin_has_the_one_undocumented_function(request: pytest.FixtureRequest) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,21 +33,6 @@ from energybench.metering.doctor import doctor_report
 print(json.dumps({"joules": closed.joules, "meters": [d.meter for d in meters.domains],
                   "doctor": doctor_report(MeterOptions(names=("rapl",)), 0.05)}))
 """
-
-
-@pytest.fixture
-def namespaced(powercap: Any) -> list[str]:
-    """A command prefix that shows `powercap.root` as /sys/class/powercap; its argument list takes one more command."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("only root can mount the fake tree where pyRAPL looks, with unshare")
-    shell = (
-        f"mount -t tmpfs none /sys/class && mkdir -p /sys/class/powercap && "
-        f'mount --bind "{powercap.root}" /sys/class/powercap || exit 77; exec "$@"'
-    )
-    prefix = ["unshare", "-m", "sh", "-c", shell, "sh"]
-    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this root may not make a mount namespace")
-    return prefix
 
 
 def test_pyrapl_reads_the_same_tree_through_our_unwrapping(powercap: Any, namespaced: list[str]) -> None:

@@ -331,3 +331,27 @@ def test_a_zone_that_vanishes_in_a_window_is_absent_and_one_that_comes_back_goes
     powercap.set("intel-rapl:0", 3_000_100)
     assert window.close().joules["package:0"] == 3.0
     meters.close()
+
+
+def mean_share(shape: str, period_s: float, seconds: float) -> float:
+    """Integral over `seconds` of a power that is 1 at its highest: on and off, or rising from 0, in each period."""
+    whole, rest_s = divmod(seconds, period_s)
+    part_s = min(rest_s, period_s / 2) if shape == "square" else rest_s**2 / (2 * period_s)
+    return whole * period_s / 2 + part_s
+
+
+@pytest.mark.parametrize(("shape", "period_s"), [("square", 0.4), ("square", 5.0), ("ramp", 0.7)])
+def test_power_that_changes_is_counted_as_it_is(powercap: Any, live: Any, shape: str, period_s: float) -> None:
+    small_uj = 600_000_000  # at 450 W in the mean it wraps every 1.3 s
+    package = powercap.zone("intel-rapl:0", "package-0", range_uj=small_uj)
+    started_s = time.monotonic()
+    live({package: (900.0, small_uj)}, shape=shape, period_s=period_s, started_s=started_s)
+    meters = rapl(powercap)
+    begin_s = time.monotonic()
+    window = meters.open_window()
+    time.sleep(2.7)
+    closed = window.close()
+    end_s = time.monotonic()
+    begin, end = (mean_share(shape, period_s, when_s - started_s) for when_s in (begin_s, end_s))
+    assert closed.joules["package:0"] == pytest.approx(900 * (end - begin), abs=900 * 0.12)
+    meters.close()
