@@ -18,7 +18,7 @@ from typing import Any
 
 from energybench.metering.counter import Reading
 from energybench.metering.meter import Diagnosis, MeterOptions, Opened, Resolution
-from energybench.metering.processes import ProcessTree
+from energybench.metering.processes import ProcessTree, prepare
 from energybench.metering.tdp import DEFAULT_W_PER_CPU, watts_per_cpu
 from energybench.metering.window import cpu_model
 from energybench.model import Domain, Provenance
@@ -67,7 +67,8 @@ class Estimate:
         return {domain.name: values[domain.name] for domain in self.domains}
 
     def calibrate(self) -> None:
-        pass
+        """Nothing to measure; only what the first child process would need is made ready."""
+        prepare()
 
     def conditions(self) -> dict[str, float]:
         return {}

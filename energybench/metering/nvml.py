@@ -9,6 +9,7 @@ of a launcher reads its own alone.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ _POWER_STEP_W = 1e-3
 _MODULE_NOTE = "the whole module: GPU, CPU and its memory"
 _MODULE_COVERS = frozenset({"package", "dram"})
 _DRIVER_REMEDY = "load the NVIDIA driver; `nvidia-smi` must work for this user"
+_NO_LIBRARY = "no NVIDIA driver: its library libnvidia-ml.so.1 is not found"
 _NO_DRIVER_REMEDY = "where there is an NVIDIA GPU, install its driver or start the container with --gpus all"
 _PERSISTENCE_REMEDY = "sudo nvidia-smi -pm 1 (keeps the driver loaded, so that its energy counter is not reset)"
 
@@ -128,6 +130,8 @@ def open_meter(options: MeterOptions, covered: frozenset[str] = frozenset()) -> 
     Raises UsageError where the environment's rank cannot be understood.
     """
     rank = find_rank(os.environ)
+    if not _has_library():
+        return _refused("absent", _NO_LIBRARY, _NO_DRIVER_REMEDY)
     try:
         import pynvml
     except ImportError:
@@ -254,10 +258,23 @@ def _notes(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
 
 
+def _has_library() -> bool:
+    """Whether the library that pynvml would load is there: without it, importing pynvml (10 ms) is spared."""
+    if sys.platform != "linux":
+        return True
+    import ctypes
+
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def _no_library(pynvml: Any, error: Exception) -> Opened:
     code = getattr(error, "value", None)
     if code == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
-        return _refused("absent", "no NVIDIA driver: its library libnvidia-ml.so.1 is not found", _NO_DRIVER_REMEDY)
+        return _refused("absent", _NO_LIBRARY, _NO_DRIVER_REMEDY)
     if code == pynvml.NVML_ERROR_DRIVER_NOT_LOADED:
         return _refused("driver-error", "the NVIDIA driver is not loaded", _DRIVER_REMEDY)
     if code == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:

@@ -16,7 +16,6 @@ import os
 import stat
 import struct
 import sys
-import tempfile
 import threading
 import zlib
 from collections import Counter
@@ -210,7 +209,11 @@ def _default_folder() -> Path:
     if given:
         return Path(given)
     memory = Path("/dev/shm")
-    return (memory if memory.is_dir() else Path(tempfile.gettempdir())) / "energybench"
+    if memory.is_dir():
+        return memory / "energybench"
+    import tempfile  # 3 ms, for systems without that folder
+
+    return Path(tempfile.gettempdir()) / "energybench"
 
 
 def _offset(device: str) -> int:

@@ -6,7 +6,6 @@ off by follows from it, so it is measured once per session, by asking until the 
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -34,5 +33,5 @@ def measure_tick_s(
                 time.sleep(pause_s)
     except (OSError, ValueError):
         return None
-    gaps = [later - earlier for earlier, later in pairwise(changed)]
-    return statistics.median(gaps) if len(gaps) >= 3 else None
+    gaps = sorted(later - earlier for earlier, later in pairwise(changed))
+    return gaps[len(gaps) // 2] if len(gaps) >= 3 else None
