@@ -412,7 +412,7 @@ class Comparison:
     terms: Mapping[str, float] = field(default_factory=dict)
     """decomposition of ln(E_c/E_b): epochs, seconds_per_epoch, power, in natural logarithms"""
     labels: tuple[str, ...] = ()
-    """`trade-off`, `estimated`, `fewer epochs`, `failed-accuracy`"""
+    """`trade-off`, `estimated`, `fewer epochs`, `failed-accuracy`, and the marks of either side's windows"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,7 @@ def _labelled(old: Case, new: Case, rows: list[Comparison]) -> list[Comparison]:
         labels.append("fewer epochs")
     if new.status in (Status.FAILED_ACCURACY, Status.PARTIAL):
         labels.append(new.status.value)
+    labels += [mark.value for mark in dict.fromkeys((*old.marks, *new.marks))]
     if new.status is Status.FAILED_ACCURACY:
         if energy.verdict is Verdict.IMPROVED:
             energy = replace(

@@ -9,7 +9,7 @@ u = sqrt((P_b T)^2 + (P_e T)^2 + 2 d^2) / sqrt(12), the standard deviation of in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,6 +20,10 @@ from energybench.model import Mark, Window
 
 SHORTEST_TICKS = 20
 """A window of fewer ticks than this is marked: its ends alone may be wrong by more than 2 %."""
+CHECK_SUFFIX = "/integral"
+"""ends the name of a domain that repeats a counter by integrating power: `gpu:0/integral`"""
+_AGREEMENT = 0.05
+"""The gain error of either sensor; a counter and an integral further apart than this are said."""
 _STILL_S = 1.0
 """A package or GPU whose counter does not move for this long draws no power at all, or does not count."""
 
@@ -81,6 +85,8 @@ def difference(start: End, end: End, ground: Ground, label: str, laps: tuple[Win
             f"{', '.join(names)}: a window of {seconds:.3g} s is too short to be sound "
             f"(under {SHORTEST_TICKS} update periods of {period_s:.3g} s)"
         )
+    if not short:
+        warnings.extend(_disagreements(joules))
     return Window(seconds, joules, error_j, laps, label, tuple(warnings), tuple(dict.fromkeys(marks)))
 
 
@@ -99,6 +105,18 @@ def random_error_j(
     begin_j = (mean_w if power_begin_w is None else power_begin_w) * resolution.period_s
     end_j = (mean_w if power_end_w is None else power_end_w) * resolution.period_s
     return math.sqrt((begin_j**2 + end_j**2 + 2 * resolution.step_j**2) / 12)
+
+
+def _disagreements(joules: Mapping[str, float | None]) -> Iterator[str]:
+    """Where a counter and its integrated power, read beside it as a check, tell two stories."""
+    for name, integrated_j in joules.items():
+        of = name.removesuffix(CHECK_SUFFIX)
+        counted_j = joules.get(of)
+        if of == name or integrated_j is None or not counted_j:
+            continue
+        apart = integrated_j / counted_j - 1
+        if abs(apart) > _AGREEMENT:
+            yield f"{of}: {counted_j:.4g} J by its counter, {integrated_j:.4g} J by its power: {100 * apart:+.1f} %"
 
 
 def _trouble(name: str, first: Reading, last: Reading) -> str:

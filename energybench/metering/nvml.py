@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from energybench.metering.counter import Counter, Reading
+from energybench.metering.difference import CHECK_SUFFIX
 from energybench.metering.integral import PowerIntegral
 from energybench.metering.meter import Diagnosis, MeterOptions, Opened, Resolution
 from energybench.metering.nvml_board import (
@@ -209,7 +210,7 @@ def _with_check(pynvml: Any, board: Board, opened: _Tried) -> _Tried:
     name = f"gpu:{board.index}"
     integral = PowerIntegral(power_reader(pynvml, board.handle, SCOPE_MODULE if opened.module else SCOPE_GPU))
     first = integral.read()
-    checking = f"{name}/integral"
+    checking = name + CHECK_SUFFIX
     if first.joules is None:
         reason = f"the counter of {name} cannot be checked: it does not tell its power ({first.trouble})"
         return opened._replace(diagnoses=(*opened.diagnoses, Diagnosis("nvml", checking, "unsupported", reason)))

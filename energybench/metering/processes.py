@@ -1,6 +1,6 @@
 """The process tree: what this process and everything below it used.
 
-Children are psutil's to find. It is imported when there are any, for it costs as much to import (10 ms) as opening every
+Children are psutil's to find. It is imported when there are any, for its import (10 ms) costs as much as opening every
 meter does; this process's own memory is one line of /proc.
 """
 

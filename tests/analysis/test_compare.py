@@ -9,7 +9,7 @@ import pytest
 
 from energybench.analysis.compare import ACCURACY, ENERGY, METRICS, CompareOptions, Report, compare_cases, compare_runs
 from energybench.analysis.report import GATING
-from energybench.model import Case, Comparison, Domain, Provenance, Round, Run, Status, Verdict, Window
+from energybench.model import Case, Comparison, Domain, Mark, Provenance, Round, Run, Status, Verdict, Window
 
 THREE = (100.0, 101.0, 99.5)
 
@@ -70,6 +70,17 @@ def test_a_doctored_copy_fails_and_both_cases_are_named(rounds: int, make_case: 
     accuracy = report.of(cases[17].id, "accuracy")
     assert accuracy is not None
     assert accuracy.change == pytest.approx(-0.10)
+
+
+def test_marks_of_either_side_are_labels_of_the_comparison(make_case: Any) -> None:
+    def marked(*marks: Mark) -> Case:
+        case = make_case("a", THREE)
+        first = replace(case.rounds[0], window=replace(case.rounds[0].window, marks=marks))
+        return replace(case, rounds=(first, *case.rounds[1:]))
+
+    energy = only(compare_cases([marked(Mark.SHARED)], [marked(Mark.TOO_SHORT, Mark.SHARED)]))
+    assert energy.labels == ("shared", "too-short")
+    assert only(compare_cases([marked()], [marked()])).labels == ()
 
 
 def test_runs_without_a_common_case_do_not_pass(make_case: Any) -> None:

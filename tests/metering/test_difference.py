@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -57,55 +58,87 @@ def test_the_stated_error_covers_a_simulated_ticking_counter_whose_power_changes
     assert abs(bias) <= (end_w - begin_w) * period_s  # late at both ends: only a change of power leaves something
 
 
+TICKS = st.sampled_from([1e-3, 1e-2, 0.1])
+
+
+@st.composite
+def courses(draw: st.DrawFn) -> tuple[float, float, float, list[tuple[float, float]]]:
+    """(tick, start, end, [(from when, watts)]): any power, but the same for 25 ticks before and after each end."""
+    tick_s = draw(TICKS)
+    settled_s = 25 * tick_s + 0.2
+    start_s = 2 * settled_s + draw(st.floats(0, 1))
+    between = sorted(draw(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 900)), max_size=5)))
+    last_s = start_s + settled_s + (between[-1][0] if between else 0.0)
+    end_s = last_s + settled_s + draw(st.floats(0, 1))
+    begin_w, end_w = draw(st.floats(1, 900)), draw(st.floats(1, 900))
+    pieces = [(0.0, begin_w), *((start_s + settled_s + when, watts) for when, watts in between), (last_s, end_w)]
+    return tick_s, start_s, end_s, pieces
+
+
+def energy_j(pieces: list[tuple[float, float]], t: float) -> float:
+    ends = [when for when, _ in pieces[1:]] + [math.inf]
+    return math.fsum(watts * max(0.0, min(t, end) - when) for (when, watts), end in zip(pieces, ends, strict=True))
+
+
 @given(
-    power_w=st.floats(1, 900),
-    tick_s=st.sampled_from([1e-3, 1e-2, 0.1]),
-    start_s=st.floats(1.1, 2.0),
-    length_s=st.floats(0.001, 20.0),
-    beats=st.lists(st.floats(0, 1), max_size=6),
-    modulus_j=st.floats(25_000, 262_144),  # more than 20 s at the highest plausible power: nothing wraps unseen
+    course=courses(),
+    beats=st.lists(st.floats(0, 1), max_size=8),
+    modulus_j=st.floats(25_000, 262_144),  # more than the longest window at the highest plausible power
     phase=st.floats(0, 1),
 )
-def test_any_window_over_a_wrapping_ticking_counter_is_never_negative_and_inside_its_bound(
-    power_w: float,
-    tick_s: float,
-    start_s: float,
-    length_s: float,
-    beats: list[float],
-    modulus_j: float,
-    phase: float,
+def test_any_course_of_power_any_wrap_and_any_heartbeats_are_additive_never_negative_and_inside_the_error_bar(
+    course: tuple[float, float, float, list[tuple[float, float]]], beats: list[float], modulus_j: float, phase: float
 ) -> None:
-    """Constant power, any phase of tick and wrap, any order of heartbeats: |error| <= sqrt(6) u, all of its range."""
+    tick_s, start_s, end_s, pieces = course
     modulus = int(modulus_j / 1e-6)
     now = [0.0]
 
     def show() -> int:
-        ticks = math.floor(now[0] / tick_s)
-        return (int(phase * modulus) + int(ticks * tick_s * power_w / 1e-6)) % modulus
+        ticked_s = math.floor(now[0] / tick_s) * tick_s
+        return (int(phase * modulus) + int(energy_j(pieces, ticked_s) / 1e-6)) % modulus
 
     counter = Counter(show, 1e-6, modulus, lambda: now[0], tick_s=tick_s)
 
-    def at(t: float) -> Reading:
+    def at(t: float) -> End:
         now[0] = t
-        return counter.read()
+        return End(t, {PACKAGE: counter.read()})
 
-    for warm_up_s in (0.0, 0.5, 1.05):
-        at(warm_up_s)
-    first = at(start_s)
-    for share in sorted(beats):
-        at(start_s + share * length_s)
-    last = at(start_s + length_s)
-    resolution = Resolution(1e-6, tick_s)
-    window = difference(
-        End(start_s, {PACKAGE: first}), End(start_s + length_s, {PACKAGE: last}), Ground({PACKAGE: resolution}), ""
-    )
+    settled_s = 25 * tick_s + 0.2
+    for before_s in (start_s - settled_s, start_s - settled_s / 2):
+        at(before_s)
+    ends = [at(start_s)]
+    ends += [at(start_s + share * (end_s - settled_s - start_s)) for share in sorted(beats)]
+    at(end_s - settled_s)
+    at(end_s - settled_s / 2)
+    ends.append(at(end_s))
+    ground = Ground({PACKAGE: Resolution(1e-6, tick_s)})
+    window = difference(ends[0], ends[-1], ground, "")
     joules, u = window.joules[PACKAGE], window.error_j[PACKAGE]
     assert joules is not None
     assert u is not None
-    assert joules >= 0
-    # Two errors uniform in [0, P T): their difference reaches P T = sqrt(6) u. The power itself is known to a tick.
-    assert abs(joules - power_w * length_s) <= math.sqrt(6) * u * 1.25 + 1e-3
+    parts = [difference(first, last, ground, "").joules[PACKAGE] for first, last in pairwise(ends)]
+    assert all(part is not None and part >= 0 for part in parts)
+    assert math.fsum(part for part in parts if part is not None) == pytest.approx(joules, abs=1e-6)
+    # Two errors uniform in [0, P T): each end may be late by its whole range, sqrt(12) times its share of u, and the
+    # power before an end is known to one tick of ten.
+    truth_j = energy_j(pieces, end_s) - energy_j(pieces, start_s)
+    assert abs(joules - truth_j) <= math.sqrt(12) * u * 1.2 + 1e-3
     assert (Mark.TOO_SHORT in window.marks) == (window.seconds < SHORTEST_TICKS * tick_s)
+
+
+@given(power_w=st.floats(1, 900), tick_s=TICKS, start_s=st.floats(0, 1), length_s=st.floats(1e-3, 1.9))
+def test_a_first_window_without_a_past_takes_its_own_mean_power_for_its_ends(
+    power_w: float, tick_s: float, start_s: float, length_s: float
+) -> None:
+    now = [start_s]
+    counter = Counter(lambda: int(math.floor(now[0] / tick_s) * tick_s * power_w / 1e-6), 1e-6, None, lambda: now[0])
+    start = End(now[0], {PACKAGE: counter.read()})
+    now[0] += length_s
+    window = difference(start, End(now[0], {PACKAGE: counter.read()}), Ground({PACKAGE: Resolution(0, tick_s)}), "")
+    error_j = window.error_j[PACKAGE]
+    joules = window.joules[PACKAGE]
+    assert joules is not None
+    assert error_j == pytest.approx(joules / length_s * tick_s / math.sqrt(6), rel=0.2, abs=1e-6)
 
 
 def test_a_short_window_is_marked_and_not_patched() -> None:
@@ -158,3 +191,16 @@ def test_without_busy_time_there_is_nothing_to_attribute() -> None:
     assert window.joules == {PACKAGE: None}
     assert window.marks == (Mark.LOST,)
     assert "cannot be attributed" in window.warnings[0]
+
+
+def test_a_counter_and_its_integrated_power_that_disagree_are_said() -> None:
+    ground = Ground({"gpu:0": Resolution(1e-3, 0.1), "gpu:0/integral": Resolution(1e-4, 0.1)})
+
+    def apart(integrated_j: float, seconds: float = 10.0) -> tuple[str, ...]:
+        start = End(0.0, {name: Reading(0.0) for name in ground.resolution})
+        end = End(seconds, {"gpu:0": Reading(1000.0), "gpu:0/integral": Reading(integrated_j)})
+        return difference(start, end, ground, "").warnings
+
+    assert apart(970.0) == ()
+    assert apart(900.0) == ("gpu:0: 1000 J by its counter, 900 J by its power: -10.0 %",)
+    assert not any("by its power" in text for text in apart(900.0, seconds=1.0))  # too short to tell
