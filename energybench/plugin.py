@@ -126,9 +126,9 @@ class Collection:
         from energybench.harness.engine import Sweep
         from energybench.harness.session import SessionHooks
 
-        hooks = SessionHooks(Sweep(config, self._options, self._command_line))
-        config.pluginmanager.register(hooks, SESSION)
         try:
+            hooks = SessionHooks(Sweep(config, self._options, self._command_line))
+            config.pluginmanager.register(hooks, SESSION)
             hooks.select(session, items, cases, {*self._deselected, *(item.nodeid for item in items)})
         except EnergybenchError as error:
             raise pytest.UsageError(str(error)) from None

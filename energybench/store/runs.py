@@ -240,16 +240,27 @@ def _latest(entries: Sequence[RunEntry], storage: Path) -> Found:
     passed_over: list[str] = []
     for entry in sorted(mine, key=_age(mine), reverse=True):
         read = _read_entry(entry)
-        if read.run is not None and read.status == "ok" and read.run.cases:
+        if read.run is not None and read.status == "ok" and read.run.cases and not _is_a_further_rank(read.run):
             notes = [f"latest: {entry.name}."]
             if entry.machine not in ("", here):
                 notes = [f"latest: {entry.name}, of another machine folder, {entry.machine}."]
             if passed_over:
-                notes.append(f"Passed over, being newer but not ok: {', '.join(passed_over)}.")
+                notes.append(f"Passed over, though newer: {', '.join(passed_over)}.")
             return Found(entry.path, tuple(notes))
-        passed_over.append(f"{entry.name} ({read.status or 'no energy cases'})")
+        passed_over.append(f"{entry.name} ({_why_not(read)})")
     seen = f" There are: {', '.join(passed_over[:8])}." if passed_over else ""
     raise StoreError(f"No run in {storage} ended ok, so there is no `latest`.{seen} Measure one, or name a run.")
+
+
+def _why_not(entry: RunEntry) -> str:
+    if entry.run is not None and entry.run.cases and entry.status == "ok":
+        return "not the first rank"
+    return entry.status or "no energy cases"
+
+
+def _is_a_further_rank(run: Run) -> bool:
+    """Whether it is the part of a distributed run that lacks what the first rank counted."""
+    return bool(_mapping(run.session.get("rank")).get("rank"))
 
 
 def _not_found(ref: str, entries: Sequence[RunEntry], storage: Path) -> NoReturn:

@@ -227,3 +227,12 @@ def test_a_rank_that_is_not_the_lowest_leaves_the_package_to_it_and_keeps_its_ow
     assert "package:0" not in names
     assert "cpu" not in names  # the lowest rank's counter has it: an estimate here would count it twice
     assert (project.path / ".benchmarks" / ".journal" / "rank1").is_dir()
+
+
+def test_a_launcher_that_says_nonsense_is_a_usage_error(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "first"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    project.cases(CASE)
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    project.says(result, "*RANK*'first'*")

@@ -17,8 +17,12 @@ Save = Callable[..., Path]
 
 @pytest.fixture
 def save(make_case: Any, tmp_path: Path) -> Save:
-    def save(name: str, status: str = "ok", machine: str | None = None, created: str | None = None) -> Path:
+    def save(
+        name: str, status: str = "ok", machine: str | None = None, created: str | None = None, rank: int = 0
+    ) -> Path:
         session = {"session": "s", "status": status, "pue": 1.5, "carbon_g_per_kwh": 400}
+        if rank:
+            session["rank"] = {"rank": rank, "world_size": 2, "local_rank": rank, "launcher": "torchrun"}
         whole = document([make_case(pue=1.5)], machine={}, commit={}, session=session, created=created)
         path = write(whole, tmp_path, name)
         if machine is None:
@@ -156,6 +160,14 @@ def test_latest_passes_over_what_did_not_end_ok(save: Save, tmp_path: Path) -> N
     found = find_run("latest", tmp_path)
     assert found.path == good
     assert "0004_torn (unreadable), 0003_killed (partial), 0002_slow (regressed)" in found.notes[1]
+
+
+def test_latest_is_never_the_run_of_a_further_rank(save: Save, tmp_path: Path) -> None:
+    first = save("run")
+    save("run_rank1", rank=1)
+    found = find_run("latest", tmp_path)
+    assert found.path == first
+    assert "0002_run_rank1 (not the first rank)" in found.notes[-1]
 
 
 def test_without_an_ok_run_there_is_no_latest(save: Save, tmp_path: Path) -> None:
