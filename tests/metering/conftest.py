@@ -1,10 +1,12 @@
-"""The real path of the powercap tree, with a fake one mounted over it."""
+"""Privileges that are really dropped, and the real path of the powercap tree with a fake one mounted over it."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,3 +25,25 @@ def namespaced(powercap: Any) -> list[str]:
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this root may not make a mount namespace")
     return prefix
+
+
+@pytest.fixture
+def refused() -> Callable[[Path, list[str]], subprocess.CompletedProcess[str]]:
+    """Run a command as somebody who may not read one file: `refused(file, command)`; the right is really dropped."""
+
+    def run(secret: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+        secret.chmod(0o400)
+        if os.geteuid() == 0:
+            # Root reads every file: give this one to somebody else, and ask as a root without that privilege.
+            if shutil.which("setpriv") is None:
+                pytest.skip("running as root, and there is no setpriv to drop root's right to read every file")
+            os.chown(secret, 12345, 12345)
+            command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+        else:
+            secret.chmod(0)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode and "setpriv" in done.stderr:
+            pytest.skip(f"this root may not drop privileges: {done.stderr.strip()}")
+        return done
+
+    return run

@@ -263,29 +263,18 @@ def test_the_document_is_strict_json_whatever_was_read(
     assert report_text(found)
 
 
-def test_a_counter_for_root_only_is_no_permission_with_one_command_and_exit_3(powercap: Any) -> None:
+def test_a_counter_for_root_only_is_no_permission_with_one_command_and_exit_3(powercap: Any, refused: Any) -> None:
     secret = powercap.zone("intel-rapl:0", "package-0")
     command = [sys.executable, "-m", "energybench", "doctor", "--json", "--seconds", "0.05"]
     command += ["--energy-meters", "rapl,estimate", "--energy-powercap-root", str(powercap.root)]
-    secret.chmod(0o400)
-    if os.geteuid() == 0:
-        # Root reads every file: give this one to somebody else, and ask as a root without that privilege.
-        if shutil.which("setpriv") is None:
-            pytest.skip("running as root, and there is no setpriv to drop root's right to read every file")
-        os.chown(secret, 12345, 12345)
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    else:
-        secret.chmod(0)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "setpriv" in done.stderr:
-        pytest.skip(f"this root may not drop privileges: {done.stderr.strip()}")
+    done = refused(secret, command)
     assert done.returncode == 3, done.stderr
     document = json.loads(done.stdout)
     assert (document["verdict"], document["exit"]) == ("estimated", 3)
-    refused = document["devices"][0]
-    assert (refused["device"], refused["meter"], refused["state"]) == ("package:0", "rapl", "no-permission")
-    assert f"chmod a+r {secret}" in refused["remedy"]
-    assert document["advice"][0]["text"] == f"package:0 (rapl): {refused['remedy']}"
+    package = document["devices"][0]
+    assert (package["device"], package["meter"], package["state"]) == ("package:0", "rapl", "no-permission")
+    assert f"chmod a+r {secret}" in package["remedy"]
+    assert document["advice"][0]["text"] == f"package:0 (rapl): {package['remedy']}"
 
 
 def test_a_gpu_is_examined_through_the_real_binding(tmp_path: Path) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,21 +63,15 @@ Live = Callable[..., None]
 
 
 @pytest.fixture
-def live() -> Iterator[Live]:
+def sensors(live: Any) -> Live:
     """Start a process that keeps files running; each is the writer's own entry without its range."""
-    running: list[subprocess.Popen[str]] = []
 
     def start(*entries: Mapping[str, Any]) -> None:
-        spec = [{"range_uj": NEVER_UW, **entry, "path": str(entry["path"])} for entry in entries]
-        process = subprocess.Popen([sys.executable, str(WRITER), json.dumps(spec)], stdout=subprocess.PIPE, text=True)
-        running.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "running\n"
+        for entry in entries:
+            course = {key: value for key, value in entry.items() if key not in ("path", "watts", "range_uj")}
+            live({entry["path"]: (entry["watts"], entry.get("range_uj", NEVER_UW))}, **course)
 
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+    return start
 
 
 def opened(result: Opened) -> Meter:
@@ -115,10 +107,10 @@ def sleep_and_see_lateness(seconds: float) -> float:
 # Energy counters
 
 
-def test_the_sockets_of_amds_driver_are_packages_and_its_cores_are_left_out_silently(tree: Tree, live: Live) -> None:
+def test_the_sockets_of_amds_driver_are_packages_and_its_cores_are_left_out_silently(tree: Tree, sensors: Live) -> None:
     labels = {"energy1_label": "Ecore000", "energy2_label": "Esocket0", "energy10_label": "Esocket1"}
     folder = tree.chip(3, "amd_energy", energy1_input=7, energy2_input=0, energy10_input=0, **labels)
-    live(
+    sensors(
         {"path": folder / "energy2_input", "watts": 400},
         {"path": folder / "energy10_input", "watts": 250},
     )
@@ -136,10 +128,10 @@ def test_the_sockets_of_amds_driver_are_packages_and_its_cores_are_left_out_sile
     meters.close()
 
 
-def test_a_socket_that_repeats_another_ones_counter_is_counted_once(tree: Tree, live: Live) -> None:
+def test_a_socket_that_repeats_another_ones_counter_is_counted_once(tree: Tree, sensors: Live) -> None:
     folder = tree.chip(0, "zenergy", energy1_input=0, energy1_label="Esocket0", energy2_label="Esocket1")
     os.link(folder / "energy1_input", folder / "energy2_input")  # the driver reads one register for two NUMA nodes
-    live({"path": folder / "energy1_input", "watts": 400})
+    sensors({"path": folder / "energy1_input", "watts": 400})
     result = tree.open()
     assert states(result) == {"package:0": "ok", "package:1": "shadowed"}
     assert "repeats package:0" in result.diagnoses[1].reason
@@ -169,10 +161,10 @@ def test_energy_counters_are_read_often_enough_to_see_a_wrap_of_the_register_beh
     meter.close()
 
 
-def test_calibration_replaces_the_assumed_period_by_the_one_that_was_seen(tree: Tree, live: Live) -> None:
+def test_calibration_replaces_the_assumed_period_by_the_one_that_was_seen(tree: Tree, sensors: Live) -> None:
     folder = tree.chip(0, "i915", energy1_input=0)
     tree.chip(1, "fam15h_power", power1_input=5_000_000)
-    live({"path": folder / "energy1_input", "watts": 300})
+    sensors({"path": folder / "energy1_input", "watts": 300})
     meter = opened(tree.open())
     before = meter.resolution["gpu:intel0"].period_s
     for _ in range(100):  # the writer may be kept from running while we watch
@@ -246,11 +238,11 @@ def test_between_two_readings_power_is_the_trapezoid(tree: Tree) -> None:
     meter.close()
 
 
-def test_a_power_that_steps_up_and_down_is_followed_by_the_heartbeat(tree: Tree, live: Live) -> None:
+def test_a_power_that_steps_up_and_down_is_followed_by_the_heartbeat(tree: Tree, sensors: Live) -> None:
     folder = tree.chip(0, "amdgpu", power1_average=0, power1_label="PPT")
     started_s = time.monotonic()
     course = {"shape": "square", "watts": 300, "period_s": 0.8, "started_s": started_s, "power": True}
-    live({"path": folder / "power1_average", **course})
+    sensors({"path": folder / "power1_average", **course})
     meters = Meters([opened(tree.open())])
     window = meters.open_window()
     begin_s = time.monotonic()
@@ -584,22 +576,11 @@ print(json.dumps([d.name for d in opened.meter.domains]))
 """
 
 
-def test_a_sensor_for_root_only_is_named_with_the_command_that_opens_it(tree: Tree) -> None:
+def test_a_sensor_for_root_only_is_named_with_the_command_that_opens_it(tree: Tree, refused: Any) -> None:
     secret = tree.chip(0, "amd_energy", energy1_input=0, energy1_label="Esocket0") / "energy1_input"
     tree.chip(1, "amdgpu", power1_average=1)
     command = [sys.executable, "-c", ASK, str(tree.root)]
-    secret.chmod(0o400)
-    if os.geteuid() == 0:
-        # Root reads every file: give this one to somebody else, and ask as a root without that privilege.
-        if shutil.which("setpriv") is None:
-            pytest.skip("running as root, and there is no setpriv to drop root's right to read every file")
-        os.chown(secret, 12345, 12345)
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    else:
-        secret.chmod(0)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and "setpriv" in done.stderr:
-        pytest.skip(f"this root may not drop privileges: {done.stderr.strip()}")
+    done = refused(secret, command)
     assert done.returncode == 0, done.stderr
     diagnoses, found = (json.loads(line) for line in done.stdout.splitlines())
     device, state, reason, remedy = diagnoses[0]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -221,22 +218,11 @@ print(json.dumps([d.name for d in meters.domains if d.meter == "rapl"]))
 """
 
 
-def test_a_counter_for_root_only_is_named_with_the_command_that_opens_it(powercap: Any) -> None:
+def test_a_counter_for_root_only_is_named_with_the_command_that_opens_it(powercap: Any, refused: Any) -> None:
     secret = powercap.zone("intel-rapl:0", "package-0")
     powercap.zone("intel-rapl:0/intel-rapl:0:0", "dram")
     command = [sys.executable, "-c", ASK, str(powercap.root)]
-    secret.chmod(0o400)
-    if os.geteuid() == 0:
-        # Root reads every file: give this one to somebody else, and ask as a root without that privilege.
-        if shutil.which("setpriv") is None:
-            pytest.skip("running as root, and there is no setpriv to drop root's right to read every file")
-        os.chown(secret, 12345, 12345)
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    else:
-        secret.chmod(0)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and "setpriv" in done.stderr:
-        pytest.skip(f"this root may not drop privileges: {done.stderr.strip()}")
+    done = refused(secret, command)
     assert done.returncode == 0, done.stderr
     diagnoses, found = (json.loads(line) for line in done.stdout.splitlines())
     device, state, reason, remedy = diagnoses[0]
