@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import random
 import secrets
 import sys
 import time
@@ -25,6 +24,8 @@ from energybench.harness.bridge import is_disabled, storage_path
 from energybench.harness.case import WARMUP, Measured, plain_metrics
 from energybench.harness.code import code_hash
 from energybench.harness.options import TRACED_PROFILES, CaseOptions, EnergyOptions, case_options
+from energybench.harness.resume import adopt_rounds
+from energybench.harness.surroundings import slowed
 from energybench.metering.ranks import find_rank
 from energybench.model import Case, Round, Span, Status, Window
 
@@ -196,45 +197,8 @@ class Sweep:
         if self.journal is None or self.meters is None:
             return
         records = [r for r in self.journal.earlier.open if r["case"] == case.id]
-        if not records:
-            return
-        from energybench.store import case_from_record
-
-        code = self._code(case, function)
-        refused: list[str] = []
-        for record in records:
-            earlier = case_from_record(case.id, record["record"], case.params)
-            kind = record["kind"]
-            if kind in case.apart:
-                case.earlier_apart[kind] = getattr(earlier, kind)
-                continue
-            index = record["index"]
-            reason = (
-                "declared inputs changed"
-                if earlier.workload != case.workload
-                else "code changed"
-                if record["code"] != code
-                else "other domains are read now"
-                if earlier.domains != self.meters.domains
-                else "round not asked for"
-                if index >= case.options.rounds
-                else "other seed"
-                if record["seed"] != case.options.seed(index)
-                else ""
-            )
-            if reason:
-                refused.append(reason)
-            elif kind == "warmup":
-                case.warmups.extend(earlier.warmups)
-            else:
-                case.rounds[index] = earlier.rounds[0]
-                case.facts.update(earlier.facts)
-                case.status = earlier.status
-                case.warnings.extend(earlier.warnings)
-        case.reused = len(case.rounds)
-        if refused:
-            reasons = ", ".join(dict.fromkeys(refused))
-            self.notes.append(f"{case.id}: {len(refused)} earlier rounds not used ({reasons})")
+        if records:
+            self.notes.extend(adopt_rounds(case, records, self._code(case, function), self.meters.domains))
 
     def _code(self, case: Measured, function: Callable[..., Any]) -> str:
         test = getattr(case.item, "function", function)
@@ -284,7 +248,7 @@ class Sweep:
     ) -> None:
         """Complete a round that was just metered with what was recorded in it, and put it on the disk."""
         numbers, complaints = plain_metrics(metrics)
-        case.warnings += [*complaints, *finished.window.warnings, *_slowed(finished)]
+        case.warnings += [*complaints, *finished.window.warnings, *slowed(finished)]
         finished = replace(finished, metrics=numbers, seed=case.options.seed(index), session=self.id)
         case.measured += 1
         case.measured_this_pass = True
@@ -376,41 +340,9 @@ class _Opened:
         self.result: Window | None = None
 
 
-def _slowed(finished: Round) -> list[str]:
-    """What NVML says held a GPU's clock down at either end of a round, each sentence once."""
-    ends = (finished.conditions, finished.conditions_end)
-    keys = [key for key in finished.conditions_end if key.endswith("_throttle_reasons")]
-    if not keys:
-        return []
-    from energybench.metering.nvml import throttle_words
-
-    said = []
-    for key in keys:
-        words = dict.fromkeys(word for end in ends if key in end for word in throttle_words(end[key]))
-        if words:
-            said.append(f"{key.removesuffix('_throttle_reasons')} was slowed down: {', '.join(words)}")
-    return said
-
-
 def _discard(window: OpenWindow) -> None:
     """Close a window whose call raised; its reading is of no use, and an error in closing must not hide the cause."""
     try:
         window.close()
     except Exception as error:
         sys.stderr.write(f"energybench: closing the window of a failed call failed too: {error}\n")
-
-
-def now() -> str:
-    """ISO 8601 with offset."""
-    return datetime.datetime.now(datetime.UTC).astimezone().isoformat(timespec="milliseconds")
-
-
-def seed_everything(seed: int) -> None:
-    """Seed random, and numpy and torch where the process has already imported them."""
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and hasattr(numpy, "random"):
-        numpy.random.seed(seed % 2**32)
-    torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "manual_seed"):
-        torch.manual_seed(seed)

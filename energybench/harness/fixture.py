@@ -13,7 +13,8 @@ from energybench.errors import EnergybenchError, UsageError
 from energybench.harness import bridge
 from energybench.harness.budget import budget_failure
 from energybench.harness.case import WARMUP, Measured, plain_facts, plain_metrics
-from energybench.harness.engine import Sweep, now, seed_everything
+from energybench.harness.engine import Sweep
+from energybench.harness.surroundings import now, seed_everything
 from energybench.model import Case, Quantity, Round, Status, mean
 from energybench.units import kwh
 

@@ -17,7 +17,6 @@ from energybench.metering.meter import Meter, MeterOptions, Opened
 from energybench.metering.window import Meters
 from energybench.model import Provenance
 
-WRITER = Path(__file__).parents[1] / "fakes" / "powercap_writer.py"
 NEVER_UW = 10**18
 GRACE = ("Module", "Grace", "CPU", "SysIO")
 GRACE_W = (700, 200, 120, 40)

@@ -1,0 +1,56 @@
+"""Which rounds of an interrupted sweep still hold, and why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from energybench.harness.case import Measured
+from energybench.model import Case, Domain
+
+
+def adopt_rounds(
+    case: Measured, records: Sequence[Mapping[str, Any]], code: str, domains: tuple[Domain, ...]
+) -> list[str]:
+    """Put the journal's `records` of `case` into it where they still hold; returns notes on those that do not.
+
+    `code` is the hash of the case's code now, `domains` what is read now.
+    """
+    from energybench.store import case_from_record
+
+    refused: list[str] = []
+    for record in records:
+        earlier = case_from_record(case.id, record["record"], case.params)
+        kind = record["kind"]
+        if kind in case.apart:
+            case.earlier_apart[kind] = getattr(earlier, kind)
+            continue
+        reason = _refusal(case, record, earlier, code, domains)
+        if reason:
+            refused.append(reason)
+        elif kind == "warmup":
+            case.warmups.extend(earlier.warmups)
+        else:
+            case.rounds[record["index"]] = earlier.rounds[0]
+            case.facts.update(earlier.facts)
+            case.status = earlier.status
+            case.warnings.extend(earlier.warnings)
+    case.reused = len(case.rounds)
+    if not refused:
+        return []
+    return [f"{case.id}: {len(refused)} earlier rounds not used ({', '.join(dict.fromkeys(refused))})"]
+
+
+def _refusal(case: Measured, record: Mapping[str, Any], earlier: Case, code: str, domains: tuple[Domain, ...]) -> str:
+    index = record["index"]
+    if earlier.workload != case.workload:
+        return "declared inputs changed"
+    if record["code"] != code:
+        return "code changed"
+    if earlier.domains != domains:
+        return "other domains are read now"
+    if index >= case.options.rounds:
+        return "round not asked for"
+    if earlier.rounds and earlier.rounds[0].iterations != case.options.iterations != "auto":
+        return "other number of iterations"
+    return "other seed" if record["seed"] != case.options.seed(index) else ""
