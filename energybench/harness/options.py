@@ -17,11 +17,24 @@ from typing import Any, Literal
 import pytest
 
 from energybench.errors import UsageError
+from energybench.harness.parsing import (
+    PROFILES,
+    assignment,
+    fraction,
+    hertz,
+    iterations,
+    profile,
+    pue,
+    scope,
+    seconds,
+    seeds,
+    watts,
+    whole,
+    words,
+)
 
-PROFILES = ("quick", "standard", "paper")
 TRACED_PROFILES = ("standard", "paper")
 """profiles whose runs record power over time unless told otherwise"""
-SCOPES = ("machine", "process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,104 +80,6 @@ class CaseOptions:
         return self.seeds[max(0, index)]
 
 
-def _pue(text: str) -> float:
-    value = _number(text, "a PUE is a number of at least 1")
-    if value < 1:
-        raise ValueError(f"a PUE is a number of at least 1 (total power of the data centre / IT power), not {text!r}")
-    return value
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{what}, not {text!r}") from None
-    if not math.isfinite(value):
-        raise ValueError(f"{what}, not {text!r}")
-    return value
-
-
-def _whole(least: int, what: str) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise ValueError(f"{what} is a whole number of at least {least}, not {text!r}")
-        return value
-
-    return parse
-
-
-def _fraction(what: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = _number(text, f"{what} is a fraction between 0 and 1")
-        if not 0 < value < 1:
-            raise ValueError(f"{what} is a fraction between 0 and 1 (0.05 = 5 %), not {text!r}")
-        return value
-
-    return parse
-
-
-def _watts(text: str) -> float:
-    value = _number(text, "a rated power is a number of watts above 0")
-    if value <= 0:
-        raise ValueError(f"a rated power is a number of watts above 0, not {text!r}")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = _number(text, "the idle time is a number of seconds")
-    if value < 0:
-        raise ValueError(f"the idle time is a number of seconds of at least 0, not {text!r}")
-    return value
-
-
-def _hertz(text: str) -> float:
-    value = _number(text, "a trace takes a number of readings per second")
-    if not 0 <= value <= 100:
-        raise ValueError(f"a trace takes 0 (off) to 100 readings per second, not {text!r}")
-    return value
-
-
-def _iterations(text: str) -> int | str:
-    return text if text == "auto" else _whole(1, "the number of iterations (or auto)")(text)
-
-
-def _scope(text: str) -> str:
-    if text not in SCOPES:
-        raise ValueError(f"unknown scope {text!r}: choose {' or '.join(SCOPES)}")
-    return text
-
-
-def _words(text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    if not words:
-        raise ValueError(f"expected a comma-separated list of names, not {text!r}")
-    return words
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        return [int(word) for word in _words(text)]
-    except ValueError:
-        raise ValueError(f"seeds are whole numbers separated by commas, such as 0,1,2, not {text!r}") from None
-
-
-def _profile(text: str) -> str:
-    if text not in PROFILES:
-        raise ValueError(f"unknown profile {text!r}: choose one of {', '.join(PROFILES)}")
-    return text
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key.strip() or not equals:
-        raise ValueError(f"expected NAME=VALUE, such as lr=0.02, not {text!r}")
-    return key.strip(), value.strip()
-
-
 @dataclass(frozen=True, slots=True)
 class _Option:
     """One `--energy-NAME VALUE` with its ini twin `energy_name`."""
@@ -182,51 +97,49 @@ class _Option:
 
 
 _VALUES = (
-    _Option("pue", _pue, "X", "power usage effectiveness (>= 1) applied to kWh on output; joules stay IT energy", 1.0),
-    _Option("rounds", _whole(1, "the number of rounds"), "N", "metered rounds per case (default: 1; CI: 3 or more)"),
-    _Option("warmup", _whole(0, "the number of warm-up rounds"), "N", "warm-up rounds per case, metered apart"),
-    _Option("seeds", _seeds, "S,S,...", "seed of each round (default: 0, 1, 2, ...); sets the number of rounds too"),
+    _Option("pue", pue, "X", "power usage effectiveness (>= 1) applied to kWh on output; joules stay IT energy", 1.0),
+    _Option("rounds", whole(1, "the number of rounds"), "N", "metered rounds per case (default: 1; CI: 3 or more)"),
+    _Option("warmup", whole(0, "the number of warm-up rounds"), "N", "warm-up rounds per case, metered apart"),
+    _Option("seeds", seeds, "S,S,...", "seed of each round (default: 0, 1, 2, ...); sets the number of rounds too"),
     _Option(
         "iterations",
-        _iterations,
+        iterations,
         "N|auto",
         "calls of the target in each metered round (default: 1); auto: until the window is 20 counter ticks long",
     ),
     _Option(
         "meters",
-        _words,
+        words,
         "NAME,...",
         "auto, nvml, rapl, pyrapl, hwmon, estimate or replay:FILE (default: auto, all that can be read)",
         ["auto"],
     ),
     _Option(
         "scope",
-        _scope,
+        scope,
         "NAME",
         "machine (default): package joules as counted; process: this process tree's share of the busy CPU time of them",
         "machine",
     ),
-    _Option("idle-s", _seconds, "S", "watch the idle machine for S seconds first; net energy is then stored too", 0.0),
-    _Option("trace", _hertz, "HZ", "record the joules of every domain HZ times a second beside the run (0: off)"),
+    _Option("idle-s", seconds, "S", "watch the idle machine for S seconds first; net energy is then stored too", 0.0),
+    _Option("trace", hertz, "HZ", "record the joules of every domain HZ times a second beside the run (0: off)"),
     _Option("powercap-root", Path, "DIR", "folder that stands for /sys/class/powercap"),
-    _Option("cpu-tdp", _watts, "WATTS", "rated power of the CPU for the estimate where no counter can be read"),
+    _Option("cpu-tdp", watts, "WATTS", "rated power of the CPU for the estimate where no counter can be read"),
     _Option(
         "compare", str, "REF", "compare with a stored run at the end; one test item per case fails where it is worse"
     ),
-    _Option("margin", _fraction("the energy margin"), "X", "relative energy margin of --energy-compare", 0.05),
-    _Option("accuracy-margin", _fraction("the accuracy margin"), "X", "accuracy margin (0.005 = 0.5 points)", 0.005),
-    _Option(
-        "noise-floor", _fraction("the noise floor"), "X", "assumed relative noise where a side has one round", 0.03
-    ),
-    _Option("profile", _profile, "NAME", f"{', '.join(PROFILES)} (default: standard with a GPU, else quick)"),
-    _Option("models", _words, "NAME,...", "models to run, for suites that choose by model"),
-    _Option("compressors", _words, "NAME,...", "compressors to run: none, stego, prune, lowrank"),
+    _Option("margin", fraction("the energy margin"), "X", "relative energy margin of --energy-compare", 0.05),
+    _Option("accuracy-margin", fraction("the accuracy margin"), "X", "accuracy margin (0.005 = 0.5 points)", 0.005),
+    _Option("noise-floor", fraction("the noise floor"), "X", "assumed relative noise where a side has one round", 0.03),
+    _Option("profile", profile, "NAME", f"{', '.join(PROFILES)} (default: standard with a GPU, else quick)"),
+    _Option("models", words, "NAME,...", "models to run, for suites that choose by model"),
+    _Option("compressors", words, "NAME,...", "compressors to run: none, stego, prune, lowrank"),
     _Option("data", str, "SPEC", "auto, mnist5k, digits, imagefolder:PATH or imagenet:PATH", "auto"),
     _Option("weights", str, "SPEC", "auto, imagenet, pretrained, none or file:PATH", "auto"),
-    _Option("study", _words, "NAME,...", "further files of benches/ to run (epoch, ...), or all", []),
-    _Option("tolerance", _fraction("the tolerance"), "X", "accuracy a compressor may cost (0.01 = 1 point)", 0.01),
+    _Option("study", words, "NAME,...", "further files of benches/ to run (epoch, ...), or all", []),
+    _Option("tolerance", fraction("the tolerance"), "X", "accuracy a compressor may cost (0.01 = 1 point)", 0.01),
     _Option(
-        "set", _assignment, "NAME=VALUE", "override a hyper-parameter of the profile; may be repeated", [], repeat=True
+        "set", assignment, "NAME=VALUE", "override a hyper-parameter of the profile; may be repeated", [], repeat=True
     ),
 )
 

@@ -1,0 +1,122 @@
+"""Texts of options made into values; a text that is none raises ValueError, naming what is wanted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+PROFILES = ("quick", "standard", "paper")
+SCOPES = ("machine", "process")
+
+
+def pue(text: str) -> float:
+    """A PUE, at least 1."""
+    value = number(text, "a PUE is a number of at least 1")
+    if value < 1:
+        raise ValueError(f"a PUE is a number of at least 1 (total power of the data centre / IT power), not {text!r}")
+    return value
+
+
+def number(text: str, what: str) -> float:
+    """A finite number; `what` begins the complaint."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{what}, not {text!r}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{what}, not {text!r}")
+    return value
+
+
+def whole(least: int, what: str) -> Callable[[str], int]:
+    """A parser of whole numbers of at least `least`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise ValueError(f"{what} is a whole number of at least {least}, not {text!r}")
+        return value
+
+    return parse
+
+
+def fraction(what: str) -> Callable[[str], float]:
+    """A parser of numbers between 0 and 1."""
+
+    def parse(text: str) -> float:
+        value = number(text, f"{what} is a fraction between 0 and 1")
+        if not 0 < value < 1:
+            raise ValueError(f"{what} is a fraction between 0 and 1 (0.05 = 5 %), not {text!r}")
+        return value
+
+    return parse
+
+
+def watts(text: str) -> float:
+    """A rated power in watts."""
+    value = number(text, "a rated power is a number of watts above 0")
+    if value <= 0:
+        raise ValueError(f"a rated power is a number of watts above 0, not {text!r}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A length of time in seconds."""
+    value = number(text, "the idle time is a number of seconds")
+    if value < 0:
+        raise ValueError(f"the idle time is a number of seconds of at least 0, not {text!r}")
+    return value
+
+
+def hertz(text: str) -> float:
+    """Readings per second, 0 for none."""
+    value = number(text, "a trace takes a number of readings per second")
+    if not 0 <= value <= 100:
+        raise ValueError(f"a trace takes 0 (off) to 100 readings per second, not {text!r}")
+    return value
+
+
+def iterations(text: str) -> int | str:
+    """A number of calls, or `auto`."""
+    return text if text == "auto" else whole(1, "the number of iterations (or auto)")(text)
+
+
+def scope(text: str) -> str:
+    """Whose package joules count."""
+    if text not in SCOPES:
+        raise ValueError(f"unknown scope {text!r}: choose {' or '.join(SCOPES)}")
+    return text
+
+
+def words(text: str) -> list[str]:
+    """A comma-separated list of names."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise ValueError(f"expected a comma-separated list of names, not {text!r}")
+    return words
+
+
+def seeds(text: str) -> list[int]:
+    """A comma-separated list of whole numbers."""
+    try:
+        return [int(word) for word in words(text)]
+    except ValueError:
+        raise ValueError(f"seeds are whole numbers separated by commas, such as 0,1,2, not {text!r}") from None
+
+
+def profile(text: str) -> str:
+    """One of the known profiles."""
+    if text not in PROFILES:
+        raise ValueError(f"unknown profile {text!r}: choose one of {', '.join(PROFILES)}")
+    return text
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """NAME=VALUE."""
+    key, equals, value = text.partition("=")
+    if not key.strip() or not equals:
+        raise ValueError(f"expected NAME=VALUE, such as lr=0.02, not {text!r}")
+    return key.strip(), value.strip()
