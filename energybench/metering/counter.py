@@ -6,6 +6,7 @@ and no reader can see a half-made step. Windows are then plain differences and m
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -63,6 +64,9 @@ class Counter:
         self._clock = clock
         self._max_power_w = max_power_w
         self._alive = alive
+        self._blind_s = math.inf if modulus is None else modulus * unit_j / max_power_w
+        """a pause longer than this may hide a wrap"""
+        self._top = math.inf if modulus is None else modulus
         self._still_s = 20 * tick_s
         self._span_s = max(_POWER_SPAN_S, 10 * tick_s)
         self._lock = threading.Lock()
@@ -77,7 +81,7 @@ class Counter:
     @property
     def heartbeat_s(self) -> float | None:
         """Longest pause between two reads in which a wrap cannot hide, halved; None where the range is unknown."""
-        return None if self._modulus is None else self._modulus * self._unit_j / (2 * self._max_power_w)
+        return None if self._modulus is None else self._blind_s / 2
 
     def read(self) -> Reading:
         """Read the register and move forward. Never raises: an unreadable register is a Reading without joules."""
@@ -87,10 +91,12 @@ class Counter:
                 now = self._clock()
                 if self._last is None:
                     self._begin(now)
-                elif raw == self._last:
-                    self._stand_still(now)
+                elif self._last < raw <= self._top and now - self._when <= self._blind_s:
+                    # All but a few readings go this way, and windows are timed in microseconds.
+                    self._units += raw - self._last
+                    self._moved_at = now
                 else:
-                    self._advance(raw - self._last, now)
+                    self._look_closer(raw - self._last, now)
             except CounterResetError as error:
                 self._break(_reason(error))
                 self._last = None
@@ -98,49 +104,42 @@ class Counter:
             except (OSError, ValueError) as error:
                 return Reading(None, self._breaks, _reason(error))
             self._last, self._when = raw, now
-            return Reading(self._units * self._unit_j, self._breaks, self._trouble, self._power_w(now))
+            if now - self._newer[1] >= self._span_s:
+                self._older, self._newer = self._newer, (self._units, now)
+            units, when = self._older
+            pause_s = now - when
+            power_w = (self._units - units) * self._unit_j / pause_s if pause_s >= self._span_s else None
+            return Reading(self._units * self._unit_j, self._breaks, self._trouble, power_w)
 
     def _begin(self, now: float) -> None:
         self._moved_at = now
         self._older = self._newer = (self._units, now)
 
-    def _stand_still(self, now: float) -> None:
-        if self._alive is not None and now - self._moved_at > self._still_s:
+    def _look_closer(self, step: int, now: float) -> None:
+        """A register that stands still, fell, or was not read for so long that it may have wrapped."""
+        if step == 0 and self._alive is not None and now - self._moved_at > self._still_s:
             self._alive()
-        self._rule_out_wraps(now)
-
-    def _advance(self, step: int, now: float) -> None:
-        self._moved_at = now
-        if self._modulus is None:
-            if step < 0:
-                self._break("the counter fell and its range is unknown: it was reset or wrapped around")
-                return
-        else:
-            if not self._rule_out_wraps(now):
-                return
-            wrapped = step < 0
-            if wrapped:
-                step += self._modulus
-            if not 0 <= step <= self._modulus:
-                self._break("the counter moved by more than its stated range")
-                return
-            if wrapped and step * self._unit_j > self._max_power_w * (now - self._when + _RESET_SLACK_S):
-                self._break("the counter fell by more than a wrap-around explains: it was reset")
-                return
-        self._units += step
-
-    def _rule_out_wraps(self, now: float) -> bool:
         pause_s = now - self._when
-        if self._modulus is None or pause_s * self._max_power_w <= self._modulus * self._unit_j:
-            return True
-        self._break(f"the counter was not read for {pause_s:.3g} s and may have wrapped around unseen")
-        return False
+        if pause_s > self._blind_s:
+            self._break(f"the counter was not read for {pause_s:.3g} s and may have wrapped around unseen")
+        elif step > 0:
+            self._break("the counter is beyond its stated range")
+        elif step < 0:
+            self._wrap(step, now)
+        if step != 0:
+            self._moved_at = now
 
-    def _power_w(self, now: float) -> float | None:
-        if now - self._newer[1] >= self._span_s:
-            self._older, self._newer = self._newer, (self._units, now)
-        units, when = self._older
-        return (self._units - units) * self._unit_j / (now - when) if now - when >= self._span_s else None
+    def _wrap(self, step: int, now: float) -> None:
+        if self._modulus is None:
+            self._break("the counter fell and its range is unknown: it was reset or wrapped around")
+            return
+        step += self._modulus
+        if step < 0:
+            self._break("the counter was beyond its stated range")
+        elif step * self._unit_j > self._max_power_w * (now - self._when + _RESET_SLACK_S):
+            self._break("the counter fell by more than a wrap-around explains: it was reset")
+        else:
+            self._units += step
 
     def _break(self, trouble: str) -> None:
         self._breaks += 1

@@ -44,6 +44,8 @@ class Ground:
     """domain name -> resolution; a domain without one states no random error"""
     attributed: frozenset[str] = frozenset()
     """domains of which only the process tree's share of the busy CPU time counts"""
+    checked: bool = False
+    """whether a domain repeats another one as a check"""
 
 
 def difference(start: End, end: End, ground: Ground, label: str, laps: tuple[Window, ...] = ()) -> Window:
@@ -85,7 +87,7 @@ def difference(start: End, end: End, ground: Ground, label: str, laps: tuple[Win
             f"{', '.join(names)}: a window of {seconds:.3g} s is too short to be sound "
             f"(under {SHORTEST_TICKS} update periods of {period_s:.3g} s)"
         )
-    if not short:
+    if ground.checked and not short:
         warnings.extend(_disagreements(joules))
     return Window(seconds, joules, error_j, laps, label, tuple(warnings), tuple(dict.fromkeys(marks)))
 

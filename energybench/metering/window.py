@@ -18,7 +18,7 @@ from typing import Any
 
 from energybench.errors import MeterError
 from energybench.metering.counter import Reading
-from energybench.metering.difference import SHORTEST_TICKS, End, Ground, difference
+from energybench.metering.difference import CHECK_SUFFIX, SHORTEST_TICKS, End, Ground, difference
 from energybench.metering.heartbeat import Beat, Heartbeat
 from energybench.metering.meter import Diagnosis, Meter, Resolution, fence
 from energybench.metering.scope import Busy, ProcessShare
@@ -63,7 +63,8 @@ class Meters:
             if self._process_share is not None and _is_package(domain)
         )
         resolution = {name: value for meter in self._meters for name, value in meter.resolution.items()}
-        self._ground = Ground(resolution, attributed)
+        checked = any(domain.name.endswith(CHECK_SUFFIX) for meter in self._meters for domain in meter.domains)
+        self._ground = Ground(resolution, attributed, checked)
         self.domains: tuple[Domain, ...] = tuple(
             replace(
                 domain,
@@ -153,21 +154,25 @@ class Meters:
         self._trace[1](time.time(), time.perf_counter() - self._origin, joules)
 
     def _readings(self, meters: Sequence[Meter]) -> dict[str, Reading]:
-        return {name: reading for meter in meters for name, reading in meter.read().items()}
+        readings: dict[str, Reading] = {}
+        for meter in meters:
+            readings.update(meter.read())
+        return readings
 
     def _start(self) -> End:
         clock = time.perf_counter()
-        busy = self._busy()
+        busy = self._busy() if self._process_share is not None else None
         return End(clock, self._readings(self._backwards), busy)
 
     def _end(self) -> End:
         readings = self._readings(self._meters)
-        busy = self._busy()
+        busy = self._busy() if self._process_share is not None else None
         return End(time.perf_counter(), readings, busy)
 
     def _busy(self) -> Busy | None:
+        assert self._process_share is not None
         try:
-            return None if self._process_share is None else self._process_share.read()
+            return self._process_share.read()
         except (OSError, ValueError):
             return None  # the window says that it cannot be attributed
 

@@ -160,8 +160,9 @@ def test_power_is_a_mean_over_a_moment_before_the_reading() -> None:
     assert powers[-1] == pytest.approx(40)
 
 
-def test_a_register_beyond_its_stated_range_breaks_continuity() -> None:
-    values = iter([5000, 10])
+@pytest.mark.parametrize("shown", [(5000, 10), (10, 5000)])
+def test_a_register_beyond_its_stated_range_breaks_continuity(shown: tuple[int, int]) -> None:
+    values = iter(shown)
     counter = Counter(lambda: next(values), 1.0, 1000, lambda: 0.0)
     counter.read()
     assert counter.read().breaks == 1

@@ -194,7 +194,7 @@ def test_without_busy_time_there_is_nothing_to_attribute() -> None:
 
 
 def test_a_counter_and_its_integrated_power_that_disagree_are_said() -> None:
-    ground = Ground({"gpu:0": Resolution(1e-3, 0.1), "gpu:0/integral": Resolution(1e-4, 0.1)})
+    ground = Ground({"gpu:0": Resolution(1e-3, 0.1), "gpu:0/integral": Resolution(1e-4, 0.1)}, checked=True)
 
     def apart(integrated_j: float, seconds: float = 10.0) -> tuple[str, ...]:
         start = End(0.0, {name: Reading(0.0) for name in ground.resolution})
