@@ -48,7 +48,7 @@ class Domain:
     name: str
     """`gpu:0`, `package:0`, `dram:0`, `psys:0`, `cpu`, `ram`; unique within a run"""
     meter: str
-    """the meter that reads it: `nvml`, `rapl`, `pyrapl`, `estimate`, `replay`"""
+    """the meter that reads it: `nvml`, `amdsmi`, `apple`, `rapl`, `pyrapl`, `hwmon`, `estimate`, `replay`"""
     provenance: Provenance
     in_total: bool = True
     """False for a domain that contains or lies inside another (psys, core): reported, never added"""

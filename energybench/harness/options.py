@@ -111,7 +111,7 @@ _VALUES = (
         "meters",
         words,
         "NAME,...",
-        "auto, nvml, rapl, pyrapl, hwmon, estimate or replay:FILE (default: auto, all that can be read)",
+        "auto, nvml, amdsmi, apple, rapl, pyrapl, hwmon, estimate, replay:FILE (default: auto, all that can be read)",
         ["auto"],
     ),
     _Option(

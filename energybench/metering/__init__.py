@@ -27,10 +27,12 @@ _METERS = {
     "rapl": "energybench.metering.rapl",
     "pyrapl": "energybench.metering.pyrapl",
     "nvml": "energybench.metering.nvml",
+    "amdsmi": "energybench.metering.amdsmi",
+    "apple": "energybench.metering.apple",
     "hwmon": "energybench.metering.hwmon",
     "estimate": "energybench.metering.estimate",
 }
-_OF_THE_HOST = ("rapl", "pyrapl", "hwmon")
+_OF_THE_HOST = ("rapl", "pyrapl", "apple", "hwmon")
 """Meters of what a host has once, however many ranks run on it."""
 _REPLAY = "replay:"
 
@@ -43,11 +45,12 @@ def meter_names() -> tuple[str, ...]:
 def open_meters(options: MeterOptions | None = None, *, strict: bool = True) -> Meters:
     """Open the meters that `options` names.
 
-    `auto` opens NVML where the process may use a GPU, RAPL where it is readable, hwmon's sensors of known chips, and
-    estimates the CPU and the memory where no counter covers them (unless `options.estimate` is False); what it does not
-    find is a diagnosis. Under torchrun or MPI each rank reads its own GPU, and the lowest rank of each host what the
-    host has once. Raises UsageError for an unknown name or an impossible combination, MeterError where a meter asked
-    for by name cannot be opened (with `strict` False, as for the doctor, that too is only a diagnosis).
+    `auto` opens NVML, AMD SMI or Apple's counters where there are such GPUs, RAPL where it is readable, hwmon's sensors
+    of known chips, and estimates the CPU and the memory where no counter covers them (unless `options.estimate` is
+    False); what it does not find is a diagnosis. Under torchrun or MPI each rank reads its own GPU, and the lowest rank
+    of each host what the host has once. Raises UsageError for an unknown name or an impossible combination, MeterError
+    where a meter asked for by name cannot be opened (with `strict` False, as for the doctor, that too is only a
+    diagnosis).
     """
     options = options or MeterOptions()
     _check(options)
@@ -69,8 +72,9 @@ def open_meters(options: MeterOptions | None = None, *, strict: bool = True) -> 
                 diagnoses.append(Diagnosis("estimate", "cpu, ram", "off", reason))
                 continue
             opened: Opened = import_module(_METERS[name]).open_meter(options, covered)
+            covered |= opened.covers
             if opened.meter is not None:
-                covered |= {domain.name for domain in opened.meter.domains} | opened.covers
+                covered |= {domain.name for domain in opened.meter.domains}
             if rank is not None and not rank.is_lowest and name in _OF_THE_HOST and opened.meter is not None:
                 diagnoses.extend(_left_to_lowest(opened.meter, rank))
                 opened.meter.close()

@@ -24,6 +24,8 @@ CHECK_SUFFIX = "/integral"
 """ends the name of a domain that repeats a counter by integrating power: `gpu:0/integral`"""
 _AGREEMENT = 0.05
 """The gain error of either sensor; a counter and an integral further apart than this are said."""
+MAY_REST = ("ane:", "gpu:apple")
+"""Beginnings of domains that draw nothing at all while they have nothing to do."""
 _STILL_S = 1.0
 """A package or GPU whose counter does not move for this long draws no power at all, or does not count."""
 
@@ -73,7 +75,7 @@ def difference(start: End, end: End, ground: Ground, label: str, laps: tuple[Win
         if fineness is not None and fineness.period_s > 0:
             if seconds < SHORTEST_TICKS * fineness.period_s:
                 short.setdefault(fineness.period_s, []).append(name)
-            elif gross_j == 0 and seconds >= _STILL_S:
+            elif gross_j == 0 and seconds >= _STILL_S and not name.startswith(MAY_REST):
                 warnings.append(f"{name} stood still for {seconds:.3g} s: does its counter count at all?")
         if name in ground.attributed:
             value, error, trouble = _attribute(name, gross_j, error, start.busy, end.busy)

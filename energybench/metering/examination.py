@@ -10,7 +10,7 @@ from typing import Literal
 
 from energybench.errors import MeterError, UsageError
 from energybench.metering import open_meters
-from energybench.metering.difference import SHORTEST_TICKS
+from energybench.metering.difference import MAY_REST, SHORTEST_TICKS
 from energybench.metering.machine import Machine, examine_machine
 from energybench.metering.meter import Diagnosis, MeterOptions
 from energybench.metering.powercap import SYSTEM_ROOT, powercap_root
@@ -57,7 +57,7 @@ class DomainState:
     @property
     def stands_still(self) -> bool:
         """Whether this is a counter that did not move, although it was watched for long enough."""
-        measured = self.domain.provenance is Provenance.MEASURED
+        measured = self.domain.provenance is Provenance.MEASURED and not self.domain.name.startswith(MAY_REST)
         long_s = max(_STILL_S, _STILL_TICKS * (self.domain.tick_s or 0.0))
         return measured and self.joules == 0 and self.seconds >= long_s
 

@@ -19,7 +19,8 @@ class MeterOptions:
     """Which meters to open, and what they need to know."""
 
     names: tuple[str, ...] = ("auto",)
-    """`auto`, `nvml`, `rapl`, `pyrapl`, `estimate`, `replay:FILE`; several may be given (replay stands alone)"""
+    """`auto`, `nvml`, `amdsmi`, `apple`, `rapl`, `pyrapl`, `hwmon`, `estimate`, `replay:FILE`; several may be given
+    (replay stands alone)"""
     powercap_root: Path | None = None
     """stands for /sys/class/powercap; None: the variable ENERGYBENCH_POWERCAP_ROOT, else /sys/class/powercap"""
     estimate: bool = True

@@ -177,6 +177,8 @@ tell([last - first, until - after, end - before])
         ("energy=5 current=300", "stands still"),
         ("energy=4294967295 average=300", "stands still"),
         ("energy=0 current=65535 average=300", "stands still"),
+        ("energy=0 current=4294967295 average=300", "stands still"),
+        ("energy=7 refused=7 current=300", "AMDSMI_STATUS_API_FAILED"),
         ("energy=0 watts=4590 current=300", r"it counts [\d.e+]+ W where the power sensor tells 300 W"),
         ("energy=1e12 watts=10 current=300", r"it counts [\d.]+ W where the power sensor tells 300 W"),
     ],
@@ -227,12 +229,23 @@ def test_a_gpu_lost_at_the_start_is_a_diagnosis_and_leaves_the_others_and_its_ow
     assert seen["covers"] == ["gpu:amd1"]
 
 
-@pytest.mark.parametrize("told", ["", "energy=0 average=0", "energy=-1 current=65535"])
-def test_a_gpu_that_tells_nothing_is_unsupported_and_no_domain_of_zero_joules(ask: Ask, told: str) -> None:
-    seen = ask(OPEN, live(FIRST), f"{SECOND} name=W5700 device=7312 {told}")
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ("", "unsupported"),
+        ("energy=0 average=0", "unsupported"),
+        ("energy=0 current=65535", "unsupported"),
+        ("energy=7 refused=7", "driver-error"),
+        ("energy=7 refused=7 current=65535", "driver-error"),
+        ("lost=7", "driver-error"),
+    ],
+)
+def test_a_gpu_that_tells_nothing_is_a_diagnosis_and_no_domain_of_zero_joules(ask: Ask, told: str, state: str) -> None:
+    kind = {"name": "W5700", "device": "7312"}
+    seen = ask(OPEN, live(FIRST, **kind), f"{SECOND} name=W5700 device=7312 {told}")
     assert list(seen["domains"]) == ["gpu:amd0"]
-    assert seen["diagnoses"][1][:2] == ["gpu:amd1", "unsupported"]
-    assert "W5700" in seen["diagnoses"][1][2]
+    assert seen["domains"]["gpu:amd0"][3] == ""
+    assert seen["diagnoses"][1][:2] == ["gpu:amd1", state]
     assert "tells neither energy" in seen["diagnoses"][1][2]
 
 
@@ -265,6 +278,12 @@ def test_two_dies_are_one_card_which_the_first_one_tells(ask: Ask, silent: str) 
         [FOURTH, "shadowed"],
     ]
     assert "gpu:amd0" in seen["diagnoses"][1][2]
+
+
+def test_dies_that_both_tell_are_two_cards(ask: Ask) -> None:
+    kind = {"name": "MI250X", "device": "7408", "arch": "90a"}
+    seen = ask(OPEN, live(FIRST, **kind), live(SECOND, **kind))
+    assert [note for _, _, _, note in seen["domains"].values()] == ["", ""]
 
 
 @pytest.mark.parametrize("variables", [{"HIP_VISIBLE_DEVICES": "3"}, {"ROCR_VISIBLE_DEVICES": "GPU-00000000000000B2"}])
