@@ -1,10 +1,10 @@
-"""The `energy` fixture: what a test calls, and the result that it gets back."""
+"""The `energy` fixture: what a test calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pytest
@@ -14,87 +14,18 @@ from energybench.harness import bridge
 from energybench.harness.budget import budget_failure
 from energybench.harness.case import WARMUP, Measured, plain_facts, plain_metrics
 from energybench.harness.engine import Sweep
+from energybench.harness.result import ABSENT, Result
 from energybench.harness.surroundings import now, seed_everything
-from energybench.model import Case, Quantity, Round, Status, mean
-from energybench.units import kwh
+from energybench.model import Round, Status
 
 if TYPE_CHECKING:
     from energybench.metering import OpenWindow
 
 T = TypeVar("T")
 
-_ABSENT: Any = object()
-
 
 class RoundDone(BaseException):
     """Ends the body of a test whose round is finished while more rounds are due; the item runs again for the next."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What `energy(...)` returns once every round of the case is finished: means over the rounds, and the rounds."""
-
-    case: Case
-    _value: Any = field(default=_ABSENT, repr=False)
-    _metrics: Mapping[str, float | None] = field(default_factory=dict, repr=False)
-
-    @property
-    def value(self) -> Any:
-        """What the metered function returned in the last round.
-
-        Raises EnergybenchError where all rounds came from the journal of an earlier session.
-        """
-        if self._value is _ABSENT:
-            raise EnergybenchError(
-                f"{self.case.short_id} has no return value: all its rounds came from an interrupted sweep's journal. "
-                "Record what an assertion needs with energy.record(...)"
-            )
-        return self._value
-
-    @property
-    def rounds(self) -> tuple[Round, ...]:
-        """The rounds, in their order; empty with --benchmark-disable."""
-        return self.case.rounds
-
-    @property
-    def joules(self) -> float | None:
-        """Mean IT joules per round over the in-total domains; None where no domain could be read."""
-        return self.case.mean_j
-
-    @property
-    def quantity(self) -> Quantity | None:
-        """Mean IT joules with random error, gain error and source; None where no domain could be read."""
-        return self.case.mean_quantity
-
-    @property
-    def kwh(self) -> float | None:
-        """Mean energy per round in kWh with PUE; None where no domain could be read."""
-        return self.case.mean_kwh
-
-    @property
-    def it_kwh(self) -> float | None:
-        """Mean IT energy per round in kWh, without PUE."""
-        joules = self.case.mean_j
-        return None if joules is None else kwh(joules)
-
-    @property
-    def seconds(self) -> float | None:
-        """Mean seconds per round; None with --benchmark-disable."""
-        return mean(self.case.seconds)
-
-    @property
-    def accuracy(self) -> float:
-        """Mean over the rounds of what was recorded as accuracy. Raises EnergybenchError where nothing was."""
-        return self.metric("accuracy")
-
-    def metric(self, name: str) -> float:
-        """Mean over the rounds of what was recorded under `name`. Raises EnergybenchError where nothing was."""
-        value = mean(self.case.metric(name)) if self.case.rounds else self._metrics.get(name)
-        if value is None:
-            raise EnergybenchError(
-                f"{self.case.short_id} recorded no {name}: call energy.record({name}=...) inside the metered function"
-            )
-        return value
 
 
 class Energy:
@@ -126,7 +57,7 @@ class Energy:
         case = self._case
         self._adopt(function)
         due = case.due()
-        value = _ABSENT
+        value = ABSENT
         if due:
             value = self._round(due[0], function, args, kwargs)
             if case.due():
@@ -179,7 +110,7 @@ class Energy:
                 teardown(*ready[0], **ready[1])
             return result
         self._sweep.adopt(case, function)
-        value = _ABSENT
+        value = ABSENT
         for index in case.due():
             seed_everything(case.options.seed(index))
             ready = prepare()

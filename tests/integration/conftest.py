@@ -18,6 +18,7 @@ import pytest
 for name in (
     "harness.engine",
     "harness.fixture",
+    "harness.result",
     "harness.gate",
     "harness.terminal",
     "harness.saving",

@@ -190,6 +190,17 @@ def test_no_trace_is_written_without_the_option_or_a_store(project: Any, package
     assert not list(project.path.rglob("*.trace.csv"))
 
 
+@pytest.mark.parametrize(("arguments", "traces"), [((), 1), (("--energy-trace=0",), 0)])
+def test_the_profiles_for_a_gpu_are_traced_once_a_second_unless_told_otherwise(
+    project: Any, package: list[str], arguments: tuple[str, ...], traces: int
+) -> None:
+    project.cases(CASE.replace("0.3", "1.3"))
+    result = project.run(*package, "--energy-profile=standard", *arguments, meters="rapl")
+    result.assert_outcomes(passed=1)
+    assert len(list(project.path.rglob("*.trace.csv"))) == traces
+    assert bool(project.last().document["energybench"]["trace"]) == bool(traces)
+
+
 def test_in_the_process_scope_a_sleeping_case_costs_a_part_of_the_package(project: Any, package: list[str]) -> None:
     project.cases(CASE.replace("assert energy(call).joules > 0", "energy(call)"))
     started = time.monotonic()

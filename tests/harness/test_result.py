@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from energybench.errors import EnergybenchError
-from energybench.harness.fixture import Result
+from energybench.harness.result import Result
 from energybench.model import Case, Domain, Provenance, Round, Window
 
 DOMAINS = (
