@@ -28,7 +28,7 @@ def header(sweep: Sweep) -> list[str]:
     if options.idle_s:
         lines.append(f"energybench: the idle machine is watched for {options.idle_s:g} s first: leave it alone")
     if sweep.trace is not None:
-        lines.append(f"energybench: trace: every domain {sweep.trace_hz:g} times a second, in {sweep.trace.name}")
+        lines.append(f"energybench: trace: joules of every domain at {sweep.trace_hz:g} Hz, in {sweep.trace.name}")
     for provenance in Provenance:
         domains = [d for d in sweep.meters.domains if d.provenance is provenance]
         if domains:
