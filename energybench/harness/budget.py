@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from energybench.model import Case
+from energybench.model import Case, Provenance
 from energybench.units import significant
 
 
@@ -19,6 +19,12 @@ def budget_failure(case: Case, max_kwh: float | None) -> str:
     if quantity is None:
         return f"{budget} cannot be checked: no round of this case has a full energy reading"
     spent_kwh = quantity.joules / 3.6e6
+    if not case.meets_budgets and case.measured_share:
+        guessed = ", ".join(d.name for d in case.domains if d.in_total and d.provenance is Provenance.ESTIMATED)
+        return (
+            f"{budget} cannot be met while {guessed} is estimated: make its counter readable (`energybench doctor` says "
+            "how), or budget the metered domains alone with --energy-no-estimate"
+        )
     if not case.meets_budgets:
         return (
             f"{budget} cannot be met by an estimate ({significant(spent_kwh)} kWh, wrong by half or more): measure on "

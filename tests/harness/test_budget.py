@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from energybench.harness.budget import budget_failure
-from energybench.model import Domain, Provenance
+from energybench.model import Domain, Provenance, Round, Window
 
 
 def test_without_a_budget_nothing_is_asked(make_case) -> None:
@@ -41,6 +41,20 @@ def test_one_estimated_domain_spoils_a_measured_total(make_case) -> None:
     )
     case = make_case(joules=(1.0,), domains=domains)
     assert "cannot be checked" in budget_failure(case, 1.0)  # its rounds have no reading of `ram`
+
+
+def test_where_a_part_is_metered_the_way_to_budget_that_part_is_named(make_case) -> None:
+    domains = (
+        Domain("gpu:0", "nvml", Provenance.MEASURED),
+        Domain("cpu", "estimate", Provenance.ESTIMATED),
+        Domain("ram", "estimate", Provenance.ESTIMATED),
+    )
+    rounds = (Round(Window(2.0, {"gpu:0": 600.0, "cpu": 1.0, "ram": 0.1})),)
+    failure = budget_failure(make_case(domains=domains, rounds=rounds), 1.0)
+    assert "cannot be met while cpu, ram is estimated" in failure
+    assert "--energy-no-estimate" in failure
+    alone = make_case(domains=domains[:1], rounds=rounds)
+    assert budget_failure(alone, 1.0) == ""
 
 
 def test_an_absent_reading_never_meets_it(make_case) -> None:
