@@ -22,8 +22,8 @@ def budget_failure(case: Case, max_kwh: float | None) -> str:
     if not case.meets_budgets and case.measured_share:
         guessed = ", ".join(d.name for d in case.domains if d.in_total and d.provenance is Provenance.ESTIMATED)
         return (
-            f"{budget} cannot be met while {guessed} is estimated: make its counter readable (`energybench doctor` says "
-            "how), or budget the metered domains alone with --energy-no-estimate"
+            f"{budget} cannot be met while {guessed} is estimated: make its counter readable (`energybench doctor` "
+            "says how), or budget the metered domains alone with --energy-no-estimate"
         )
     if not case.meets_budgets:
         return (

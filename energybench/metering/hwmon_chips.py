@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from energybench.metering.meter import MeterOptions
+from energybench.metering.sysfs import entries_of, text_of
 
 HWMON_VARIABLE = "ENERGYBENCH_HWMON_ROOT"
 SYSTEM_ROOT = Path("/sys/class/hwmon")
@@ -44,7 +45,7 @@ class Chip:
 
     def text(self, file: str) -> str:
         """What `file` holds, stripped; empty where there is none, or it cannot be read."""
-        return _text(self.files[file]) if file in self.files else ""
+        return text_of(self.files[file]) if file in self.files else ""
 
     @property
     def slot(self) -> str:
@@ -55,7 +56,7 @@ class Chip:
     @property
     def pci_id(self) -> str:
         """`0x1002:0x744c`, vendor and device; empty where its device is not on PCI."""
-        vendor, device = self.text("vendor"), _text(self.path / "device" / "device")
+        vendor, device = self.text("vendor"), text_of(self.path / "device" / "device")
         return f"{vendor}:{device}" if vendor and device else ""
 
 
@@ -175,11 +176,11 @@ def hwmon_root(options: MeterOptions) -> Path:
 
 def find_chips(root: Path) -> list[Chip]:
     """Every chip with a name, by its device's address where it has one: hwmon's numbers change from start to start."""
-    folders = [(int(match[1]), path) for path in _entries(root) if (match := _HWMON.fullmatch(path.name))]
+    folders = [(int(match[1]), path) for path in entries_of(root) if (match := _HWMON.fullmatch(path.name))]
     chips: list[Chip] = []
     for _, path in sorted(folders):
-        files = {file.name: file for folder in (path / "device", path) for file in _entries(folder)}
-        name = _text(files["name"]) if "name" in files else ""
+        files = {file.name: file for folder in (path / "device", path) for file in entries_of(folder)}
+        name = text_of(files["name"]) if "name" in files else ""
         if name:
             chips.append(Chip(path, name, files))
     return sorted(chips, key=lambda chip: chip.slot if chip.slot != chip.path.name else "")
@@ -260,17 +261,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []

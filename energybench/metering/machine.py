@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from energybench.metering.powercap import in_container, in_virtual_machine
+from energybench.metering.sysfs import text_of
 from energybench.metering.window import cpu_model
 
 SYSTEM_CPUS = Path("/sys/devices/system/cpu")
@@ -48,24 +49,17 @@ def examine_machine(cpus: Path = SYSTEM_CPUS) -> Machine:
 
 def governors(cpus: Path = SYSTEM_CPUS) -> tuple[str, ...]:
     """The distinct frequency governors in alphabetical order; a CPU that is switched off has none."""
-    found = {_text(path) for path in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor")}
+    found = {text_of(path) for path in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor")}
     return tuple(sorted(found - {""}))
 
 
 def turbo(cpus: Path = SYSTEM_CPUS) -> bool | None:
     """Whether CPUs may exceed their rated frequency, by intel_pstate's `no_turbo`, else by `cpufreq/boost`."""
     for path, on in (("intel_pstate/no_turbo", "0"), ("cpufreq/boost", "1")):
-        value = _text(cpus / path)
+        value = text_of(cpus / path)
         if value in ("0", "1"):
             return value == on
     return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def _load(cpus: int) -> float | None:

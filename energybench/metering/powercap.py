@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from energybench.metering.meter import Diagnosis, MeterOptions
+from energybench.metering.sysfs import entries_of
 
 POWERCAP_VARIABLE = "ENERGYBENCH_POWERCAP_ROOT"
 SYSTEM_ROOT = Path("/sys/class/powercap")
@@ -62,7 +63,7 @@ def _walk(root: Path) -> dict[str, Zone]:
     found: dict[str, Zone] = {}
     folders = [root, *(root / control for control in _CONTROL_TYPES)]
     while folders:
-        for path in _entries(folders.pop(0)):
+        for path in entries_of(folders.pop(0)):
             if _ZONE.fullmatch(path.name) and path.name not in found:
                 try:
                     name = (path / "name").read_text().strip()
@@ -71,13 +72,6 @@ def _walk(root: Path) -> dict[str, Zone]:
                 found[path.name] = Zone(path.name, path, name)
                 folders.append(path)
     return dict(sorted(found.items(), key=lambda item: _order(item[0])))
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
 
 
 def _order(id: str) -> tuple[int, list[int]]:
