@@ -225,7 +225,7 @@ def _assemble(
 def _cut(images: int, recipe: Recipe, seed: int) -> dict[str, Tensor]:
     """Disjoint indices for each part, drawn by seed; 0 images in the recipe means all that are left.
 
-    Where the set is too small every part shrinks in proportion, down to one image.
+    Where the set is too small every part shrinks in proportion, down to two images.
     """
     asked = {
         "evaluation": recipe.evaluation_images,
@@ -242,9 +242,10 @@ def _cut(images: int, recipe: Recipe, seed: int) -> dict[str, Tensor]:
         )
     if needed > images:
         asked = {key: max(2, count * images // needed) if count else 0 for key, count in asked.items()}
-        # The floor of two per part can exceed a tiny set; the largest part gives it back.
-        while (excess := sum(asked.values()) + (2 if rest else 0) - images) > 0:
-            asked[max(asked, key=asked.__getitem__)] -= excess
+        # The floor of two per part can exceed a tiny set; the largest part of the moment gives it back, image by image:
+        # one part alone could be left with none.
+        while sum(asked.values()) + (2 if rest else 0) > images:
+            asked[max(asked, key=asked.__getitem__)] -= 1
     if rest:
         asked[rest] = images - sum(asked.values())
     order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))

