@@ -204,12 +204,17 @@ class Sweep:
         test = getattr(case.item, "function", function)
         return code_hash(test, function, self.config.rootpath)
 
-    def seed(self, case: Measured) -> int:
-        """Seed of the round that comes next, as far as the journal can tell before the workload is declared."""
+    def expected(self, case: Measured) -> list[int]:
+        """The rounds that are due, as far as the journal can tell before the workload is declared."""
         due = case.due()
         if not case.adopted and self.journal is not None:
             there = {r["index"] for r in self.journal.earlier.open if r["case"] == case.id and "index" in r}
             due = [index for index in due if index not in there]
+        return due
+
+    def seed(self, case: Measured) -> int:
+        """Seed of the round that comes next, as far as the journal can tell before the workload is declared."""
+        due = self.expected(case)
         return case.options.seed(due[0] if due else case.options.rounds - 1)
 
     def pedantic_options(self, case: Measured, **own: Any) -> CaseOptions:
@@ -313,6 +318,7 @@ class Sweep:
             "status": self.status,
             "pue": self.options.pue,
             "rounds": self.options.rounds,
+            "interleaved": self.options.interleave,
             "meters": list(self.options.meters),
             "rank": None if self.rank is None else asdict(self.rank),
             "scope": self.options.scope,

@@ -4,24 +4,26 @@ pytest's own protocol runs an item once. Here a case is passed through the runne
 often as rounds are due; only the reports of the last pass (or of the pass that failed) are logged, so that every case
 appears once on the screen, in JUnit XML and in the exit status. `runtestprotocol` is the one undocumented function in
 use; it is reached through the plugin manager and held by a contract test. Repeating the item in `session.items`
-instead reports it several times, and repeating the call inside one body trains an already trained model.
+instead reports it several times, and repeating the call inside one body trains an already trained model. Which pass
+comes next is said by energybench.harness.order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from energybench.harness.case import Measured
-from energybench.harness.engine import CASE, Sweep
+from energybench.harness.engine import Sweep
+from energybench.harness.order import CaseByCase, Interleaved, NextRound, Order
+from energybench.harness.progress import Progress
 from energybench.model import Status
 
 
 def run_all(session: pytest.Session, sweep: Sweep, is_gate: Callable[[pytest.Item], bool]) -> bool | None:
-    """pytest_runtestloop: every item in its order, each case as often as rounds are due, gates last.
+    """pytest_runtestloop: every item, each case as often as rounds are due, in the order asked for, gates last.
 
     Returns None (pytest's own loop runs) where there is nothing of ours to do.
     """
@@ -32,47 +34,18 @@ def run_all(session: pytest.Session, sweep: Sweep, is_gate: Callable[[pytest.Ite
         return None
     sweep.begin()
     items = sorted(session.items, key=is_gate)  # stable: other plugins' order is kept, gates come last
-    for position, item in enumerate(items):
-        following = items[position + 1] if position + 1 < len(items) else None
-        case = item.stash.get(CASE, None)
-        while True:
-            nextitem = following
-            if case is not None and len(case.due()) > 1:
-                nextitem = NextRound.of(item, following)
-            session.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
-            if session.shouldfail:
-                raise session.Failed(session.shouldfail)
-            if session.shouldstop:
-                raise session.Interrupted(session.shouldstop)
-            if case is None or case.ended:
-                break
+    order: Order = CaseByCase(items)
+    if sweep.options.interleave and sweep.cases:
+        order = interleaved = Interleaved(items, sweep.expected)
+        if isinstance(sweep.on_progress, Progress):
+            sweep.on_progress.count = interleaved.count
+    while (item := order.advance()) is not None:
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=order.promise(item))
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
     return True
-
-
-class NextRound(pytest.Item):
-    """Promised to pytest as the next item while a case has rounds to come, so that only function fixtures end.
-
-    Promising the case itself would end nothing, promising the next case would build the last case's wider fixtures
-    anew for every round. Where the promise is not kept (a failure, a skip, rounds from a journal), it is run in
-    place of the next round: it does nothing, and its teardown ends what the promise kept alive.
-    """
-
-    following: pytest.Item | None
-
-    @classmethod
-    def of(cls, item: pytest.Item, following: pytest.Item | None) -> NextRound:
-        """The round after the one that `item` is about to run; after the case comes `following`."""
-        assert item.parent is not None
-        promised: NextRound = cls.from_parent(item.parent, name=f"{item.name} (next round)")
-        promised.following = following
-        return promised
-
-    def runtest(self) -> None:
-        """Nothing: only its setup and teardown matter."""
-
-    def reportinfo(self) -> tuple[Path, int, str]:
-        """Never shown."""
-        return self.path, 0, self.name
 
 
 def run_pass(
@@ -86,9 +59,9 @@ def run_pass(
     case.measured_this_pass = case.restarted = False
     item.user_properties.clear()  # it grows with every pass
     hook = item.ihook
-    if not case.announced:
-        case.announced = True
-        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    # Interleaved, other cases run between a case's passes: pytest is told of the one that will be reported.
+    if len(case.due()) <= 1 or not item.config.getoption("energy_interleave"):
+        _announce(case)
     reports: list[pytest.TestReport] = runner.runtestprotocol(item, log=False, nextitem=following)
     case.call_seconds += sum(report.duration for report in reports if report.when == "call")
     good = all(report.passed for report in reports)
@@ -96,11 +69,12 @@ def run_pass(
         if case.measured_this_pass:
             between(case)
         return
+    case.ended = True
     if isinstance(following, NextRound):
         reports = _with_late_teardown(reports, item, following)
         good = all(report.passed for report in reports)
-    case.ended = True
     case.passed = good
+    _announce(case)
     _settle(case, reports)
     between(case)
     for report in reports:
@@ -110,12 +84,20 @@ def run_pass(
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 
+def _announce(case: Measured) -> None:
+    """Tell pytest, once, that the case starts."""
+    if not case.announced:
+        case.announced = True
+        item = case.item
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+
+
 def _with_late_teardown(
     reports: list[pytest.TestReport], item: pytest.Item, promised: NextRound
 ) -> list[pytest.TestReport]:
     """End the wider fixtures that `promised` kept alive; an error in that is the case's own teardown error."""
     runner: Any = item.config.pluginmanager.get_plugin("runner")
-    late: list[pytest.TestReport] = runner.runtestprotocol(promised, log=False, nextitem=promised.following)
+    late: list[pytest.TestReport] = runner.runtestprotocol(promised, log=False, nextitem=promised.follows())
     for report in late:
         if report.when == "teardown" and report.failed:
             report.nodeid, report.location = item.nodeid, item.location

@@ -55,6 +55,7 @@ class EnergyOptions:
     trace_hz: float | None = None
     """None: nobody said anything; the profile decides"""
     iterations: int | Literal["auto"] | None = None
+    interleave: bool = False
     resume: bool = False
     save: bool = True
     compare: str | None = None
@@ -136,17 +137,28 @@ _VALUES = (
     _Option("compressors", words, "NAME,...", "compressors to run: none, stego, prune, lowrank"),
     _Option("data", str, "SPEC", "auto, mnist5k, digits, imagefolder:PATH or imagenet:PATH", "auto"),
     _Option("weights", str, "SPEC", "auto, imagenet, pretrained, none or file:PATH", "auto"),
-    _Option("study", words, "NAME,...", "further files of benches/ to run (epoch, ...), or all", []),
+    _Option(
+        "study",
+        words,
+        "NAME,...",
+        "files of benches/ to run: paper (default), matched, target, controls, ..., or all",
+        [],
+    ),
     _Option("tolerance", fraction("the tolerance"), "X", "accuracy a compressor may cost (0.01 = 1 point)", 0.01),
+    _Option("epochs", whole(0, "the number of epochs"), "N", "epochs of study matched without `none`; limit of target"),
+    _Option("target", fraction("the target"), "X", "validation accuracy that study target trains to"),
     _Option(
         "set", assignment, "NAME=VALUE", "override a hyper-parameter of the profile; may be repeated", [], repeat=True
     ),
 )
 
 _FLAGS = (
+    ("interleave", "run round 1 of every case, then round 2 of every case, ...: drift of the machine hits all alike"),
     ("resume", "reuse the finished rounds of the interrupted sweep and measure only what is missing"),
     ("no-save", "do not store this run in .benchmarks/"),
     ("no-estimate", "leave CPU and RAM without a counter absent instead of estimating them"),
+    ("relative-tolerance", "the tolerance is a share of the accuracy instead of points"),
+    ("slow-precision", "run low precision without a fast path on this machine all the same"),
     ("check-integral", "also integrate the power of GPUs that have an energy counter, and report both"),
 )
 
@@ -220,6 +232,7 @@ def merge(config: pytest.Config) -> EnergyOptions:
         idle_s=given.energy_idle_s,
         trace_hz=given.energy_trace,
         iterations=given.energy_iterations,
+        interleave=given.energy_interleave,
         resume=given.energy_resume,
         save=not given.energy_no_save,
         compare=given.energy_compare,

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import TextIO
 
 import pytest
@@ -30,6 +31,9 @@ NARROW = 45
 class Progress:
     """Draws progress of the running case; silent under -q and where standard output cannot be duplicated."""
 
+    count: Callable[[], tuple[int, int]] | None = None
+    """where rounds are interleaved: how many were measured, and how many there will have been"""
+
     def __init__(self, config: pytest.Config, cases: int) -> None:
         self._config = config
         self._cases = cases
@@ -37,6 +41,9 @@ class Progress:
         self._case_started = self._started
         self._case: Measured | None = None
         self._laps: Counter[str] = Counter()
+        self._what = ""
+        self._rounds = (0, 0)
+        self._counted_at = self._started
         self._spent_j = 0.0
         self._plain_at = self._started
         self._drawn = False
@@ -58,9 +65,11 @@ class Progress:
             self._case, self._case_started = case, time.monotonic()
         if so_far is None:
             self._laps.clear()
+            self._what, self._counted_at = what, time.monotonic()
+            self._rounds = self.count() if self.count is not None else (0, 0)
         else:
             self._laps[what] += 1
-        text = self._text(case, what, so_far)
+        text = self._text(case, so_far)
         if self._live:
             self._draw(text)
         elif time.monotonic() - self._plain_at >= PLAIN_EVERY_S:
@@ -72,20 +81,24 @@ class Progress:
         self._spent_j += joules or 0.0
         self.clear()
 
-    def _text(self, case: Measured, what: str, so_far: Window | None) -> str:
+    def _text(self, case: Measured, so_far: Window | None) -> str:
         now = time.monotonic()
-        parts = [f"[{case.position}/{self._cases}] {_short(case.id)}"]
-        if so_far is None:
-            parts.append(what)
+        if self.count is None:
+            done, total, counted_at = case.position - 1, self._cases, self._case_started
+            parts = [f"[{case.position}/{total}] {_short(case.id)}"]
         else:
+            (done, total), counted_at = self._rounds, self._counted_at
+            parts = [f"[{done + 1}/{total} rounds] {_short(case.id)}"]
+        if so_far is None or self.count is not None:  # interleaved, the line above is another case's
+            parts.append(self._what)
+        if so_far is not None:
             parts.append(" ".join(f"{label} {count}" for label, count in self._laps.items()))
         parts.append(duration(now - self._case_started))
         running = sum(value for value in so_far.joules.values() if value is not None) if so_far else 0.0
         if self._spent_j + running > 0:
             parts.append(f"{watt_hours(self._spent_j + running)} so far")
-        done = case.position - 1
         if done:
-            parts.append(f"about {duration((self._case_started - self._started) / done * (self._cases - done))} left")
+            parts.append(f"about {duration((counted_at - self._started) / done * (total - done))} left")
         return ", ".join(parts)
 
     def _draw(self, text: str) -> None:

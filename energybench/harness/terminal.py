@@ -17,7 +17,8 @@ def header(sweep: Sweep) -> list[str]:
     options = sweep.options
     rounds = "/".join(map(str, sorted({case.options.rounds for case in sweep.cases.values()})))
     lines = [
-        f"energybench: {len(sweep.cases)} cases, {rounds} round{'' if rounds == '1' else 's'} each, "
+        f"energybench: {len(sweep.cases)} cases, {rounds} round{'' if rounds == '1' else 's'} each"
+        f"{', interleaved' if options.interleave else ''}, "
         f"PUE {options.pue:g}, store {sweep.storage if options.save else 'off'}"
     ]
     if sweep.disabled:

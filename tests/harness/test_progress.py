@@ -67,6 +67,23 @@ def test_it_says_which_case_of_how_many_the_laps_the_energy_so_far_and_what_is_l
     assert "about 3:00 left" in drawn_last  # one case took a minute, three are left
 
 
+def test_interleaved_it_names_the_round_beside_the_laps_and_counts_rounds_instead_of_cases(clock: Clock) -> None:
+    drawn, output = started(live=False)
+    done, first = 0, case(1)
+    drawn.count = lambda: (done, 12)
+    clock.now = PLAIN_EVERY_S
+    drawn(case(3), "warm-up", None)
+    assert output.getvalue() == "\nenergybench: [1/12 rounds] resnet18-none, warm-up, 0.0 s\n"
+    done, clock.now = 4, 60.0
+    drawn.round_done(3600.0)
+    drawn(first, "round 2/3", None)
+    clock.now = 90.0
+    drawn(first, "epoch", Window(30.0, {"package:0": 1800.0}))
+    last = output.getvalue().rpartition("energybench: ")[2]
+    assert last.startswith("[5/12 rounds] resnet18-none, round 2/3, epoch 1, 30 s, 1.50 Wh so far")
+    assert last.endswith("about 2:00 left\n")  # four rounds took a minute, eight are left
+
+
 def test_what_was_drawn_is_wiped_from_where_pytest_stood(clock: Clock) -> None:
     drawn, output = started(live=True, column=10)
     drawn(case(1), "round 1/1", None)
