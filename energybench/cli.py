@@ -1,4 +1,4 @@
-"""The `energybench` command: what is stored, what a run holds, what two runs say about each other, what can be metered.
+"""The `energybench` command: what is stored, what a run holds, what two runs or a study say, what can be metered.
 
 Exit codes of `compare`: 0 ok or improved; 1 regressed; 2 usage, or a run that cannot be read; 3 inconclusive (with
 --strict); 4 not comparable, missing, or nothing compared. Of several the first of 2, 1, 4, 3 applies.
@@ -73,7 +73,8 @@ class _Version(argparse.Action):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="energybench", description="Stored energy runs: list, show, compare; and what can be metered."
+        prog="energybench",
+        description="Stored energy runs: list, show, compare, the study's table; and what can be metered.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
@@ -113,6 +114,20 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--format", choices=("text", "json"), default="text")
     _add_storage(compare)
     compare.set_defaults(command=_compare)
+
+    study = commands.add_parser(
+        "study", help="the study's table: each compressor beside none and beside what the paper states"
+    )
+    study.add_argument(
+        "run", nargs="+", metavar="RUN", help="path, number, save name, glob, or `latest`; several: side by side"
+    )
+    study.add_argument("--pue", type=_pue, help="show kWh with this PUE instead of the run's own")
+    study.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    study.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw accuracy against bits into FILE (.svg, .png, .pdf)"
+    )
+    _add_storage(study)
+    study.set_defaults(command=_study)
 
     doctor = commands.add_parser(
         "doctor",
@@ -179,6 +194,33 @@ def _compare(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         out.flush()
         print(f"energybench: {_nothing(report)}", file=err)
     return report.exit_code
+
+
+def _study(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from energybench.analysis.study import study_table
+    from energybench.store import find_run, read_run
+
+    storage = _storage(options)
+    found = [find_run(ref, storage) for ref in options.run]
+    for note in dict.fromkeys(note for one in found for note in one.notes):
+        print(f"energybench: {note}", file=err)
+    study = study_table([read_run(one.path) for one in found])
+    if options.plot is not None:
+        from energybench.reports.curve import curves, plot
+
+        plot(curves(study), options.plot)
+    if options.format == "json":
+        from energybench.reports.study_json import study_json
+
+        print(study_json(study, pue=options.pue), file=out)
+    else:
+        from energybench.reports.study import study_markdown, study_text
+
+        if options.format == "markdown":
+            print(study_markdown(study, pue=options.pue), file=out)
+        else:
+            print(study_text(study, width=_width(out), pue=options.pue), file=out)
+    return 0
 
 
 def _report(options: argparse.Namespace) -> Report:

@@ -180,6 +180,80 @@ def test_the_store_is_looked_for_upwards(storage: Path, monkeypatch: pytest.Monk
     assert run("show", "run1")[0] == 0
 
 
+@pytest.fixture
+def studied(storage: Path, make_case: Any) -> Path:
+    """paper: VGG16 with none and stego under the paper's protocol, three rounds each; again: the same."""
+    declared = {"protocol": "early stopping", "model": "vgg16", "profile": "quick", "data": "mnist5k"}
+    curve = [[0, 0.95], [19, 0.95], [20, 0.6]]
+    stego = {"kind": "stego", "bits": 19, "rule": "truncate", "rate": 0.59, "curve": curve, "evaluations": 4}
+    cases = [
+        make_case(
+            f"vgg16-{name}",
+            [factor * joules for joules in THREE],
+            accuracy=[0.9] * 3,
+            epochs=4,
+            facts={"workload": {**declared, "compressor": name}, "compression": report},
+            pue=1.58,
+        )
+        for name, factor, report in (("none", 1.0, {"kind": "none"}), ("stego", 0.98, stego))
+    ]
+    store(storage, "paper", cases)
+    store(storage, "again", cases)
+    return storage
+
+
+def test_a_study_is_shown_with_its_claims(studied: Path) -> None:
+    code, out, err = run("study", "paper", "--storage", studied)
+    assert (code, err) == (0, "")
+    assert out.startswith("0004_paper\n")
+    assert "not reproduced: stego: VGG16 trains with less than half of the energy" in out
+    assert "Runs side by side" not in out
+
+
+def test_several_studies_stand_side_by_side(studied: Path) -> None:
+    code, out, _ = run("study", "paper", "again", "--storage", studied, "--pue", "1")
+    assert code == 0
+    assert "PUE 1\n" in out
+    assert "Runs side by side\n" in out
+
+
+def test_a_study_s_formats_are_strict_json_and_markdown(studied: Path) -> None:
+    code, out, _ = run("study", "paper", "--storage", studied, "--format", "json")
+    document = json.loads(out)
+    assert (code, document["schema"]) == (0, 1)
+    assert [row["saving"] for row in document["rows"]] == [None, pytest.approx(0.02)]
+    code, out, _ = run("study", "paper", "--storage", studied, "--format", "markdown")
+    assert code == 0
+    assert out.startswith("# 0004_paper\n")
+
+
+def test_a_study_s_curve_is_drawn_into_a_file(studied: Path, tmp_path: Path) -> None:
+    code, out, err = run("study", "paper", "--storage", studied, "--plot", tmp_path / "curve.svg")
+    assert (code, err) == (0, "")
+    assert out.startswith("0004_paper\n")
+    assert "<!-- vgg16 -->" in (tmp_path / "curve.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["run1"], "0001_run1 holds no study cases"),
+        (["paper", "paper"], "0004_paper was given twice"),
+        (["paper", "--pue", "0"], "a PUE is a number of at least 1"),
+        (["paper", "--format", "html"], "invalid choice: 'html'"),
+        (["paper", "--plot", "curve.gif"], "a plot is written as .png, .svg, .pdf"),
+        (["nothing"], "There is no run 'nothing'"),
+        ([], "RUN"),
+    ],
+)
+def test_what_is_no_study_is_refused_in_one_sentence(argv: list[str], complaint: str, studied: Path) -> None:
+    code, out, err = run("study", *argv, "--storage", studied)
+    assert (code, out) == (2, "")
+    assert err.startswith("energybench: ")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
 QUICK = ("doctor", "--seconds", "0.02", "--energy-meters", "rapl,estimate")
 
 
@@ -255,9 +329,9 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("argv", [["list"], ["show", "run1"], ["compare", "run1", "run1"]])
-def test_nothing_heavy_is_loaded_for_reading(argv: list[str], storage: Path) -> None:
-    command = [sys.executable, "-c", SPY, *argv, "--storage", str(storage)]
+@pytest.mark.parametrize("argv", [["list"], ["show", "run1"], ["compare", "run1", "run1"], ["study", "paper"]])
+def test_nothing_heavy_is_loaded_for_reading(argv: list[str], studied: Path) -> None:
+    command = [sys.executable, "-c", SPY, *argv, "--storage", str(studied)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr.endswith("loaded: []\n")
 

@@ -9,11 +9,40 @@ Seconds per epoch are the whole round's seconds over its epochs: evaluation coun
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from energybench.analysis.stats import sample_variance, welch
 from energybench.model import Case, Round
 
 TERMS = ("epochs", "seconds_per_epoch", "power")
+
+SAVING_LABELS = dict(zip(TERMS, ("fewer epochs", "faster epochs", "lower power"), strict=True))
+GROWTH_LABELS = dict(zip(TERMS, ("more epochs", "slower epochs", "higher power"), strict=True))
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """One difference in energy and its three terms, in natural logarithms, over the verdict domains."""
+
+    terms: Mapping[str, float]
+    """by the names of TERMS; their sum is `total`"""
+    total: float
+    """ln(E_c / E_b)"""
+    intervals: Mapping[str, Interval | None] = field(default_factory=dict)
+    """two-sided 95 % interval of each term by Welch; None where a side has one round. Rounds without any spread,
+    as epochs often are, give an interval of no width."""
+    interval: Interval | None = None
+    """of the total: not the sum of the terms' intervals, since the terms of one round are correlated"""
+    rounds: tuple[int, int] = (0, 0)
+    """rounds with a usable reading: baseline, candidate"""
+
+    @property
+    def label(self) -> str:
+        """The name of the term that holds most of the difference, such as `fewer epochs`; empty where none does."""
+        return label(self.terms)
 
 
 def epochs(round: Round) -> float:
@@ -30,31 +59,73 @@ def has_epochs(case: Case) -> bool:
     return any(round.window.laps_named("epoch") or round.metrics.get("epochs") for round in case.rounds)
 
 
+def decompose(baseline: Case, candidate: Case) -> Decomposition | None:
+    """The three terms with their intervals; None where they cannot be told.
+
+    That is where a side has no usable reading, or where only one side has epochs: a case that trained zero epochs has
+    no logarithm of them.
+    """
+    old, new = _logs(baseline), _logs(candidate)
+    if not old or not new or has_epochs(baseline) != has_epochs(candidate):
+        return None
+    columns = {name: ([row[i] for row in old], [row[i] for row in new]) for i, name in enumerate(TERMS)}
+    terms = {name: _mean(after) - _mean(before) for name, (before, after) in columns.items()}
+    return Decomposition(
+        terms=terms,
+        total=math.fsum(terms.values()),
+        intervals={name: log_interval(*sides) for name, sides in columns.items()},
+        interval=log_interval([math.fsum(row) for row in old], [math.fsum(row) for row in new]),
+        rounds=(len(old), len(new)),
+    )
+
+
+def label(terms: Mapping[str, float]) -> str:
+    """The largest term in the direction of the sum, by name, where it holds more than half of it; else empty."""
+    total = math.fsum(terms.values())
+    if not terms or total == 0:
+        return ""
+    name = min(terms, key=terms.__getitem__) if total < 0 else max(terms, key=terms.__getitem__)
+    if abs(terms[name]) <= 0.5 * abs(total):
+        return ""
+    return (SAVING_LABELS if total < 0 else GROWTH_LABELS)[name]
+
+
+def log_interval(baseline: Sequence[float], candidate: Sequence[float]) -> Interval | None:
+    """Two-sided 95 % interval of mean(candidate) - mean(baseline) by Welch's test; None where a side has one value.
+
+    Values without spread on both sides have an interval of no width: nothing else was seen.
+    """
+    if min(len(baseline), len(candidate)) < 2:
+        return None
+    value = _mean(candidate) - _mean(baseline)
+    if sample_variance(baseline) + sample_variance(candidate) == 0:
+        return value, value
+    difference = welch(baseline, candidate)
+    return (value, value) if difference is None else difference.interval()
+
+
 def split(baseline: Case, candidate: Case) -> dict[str, float]:
     """The three terms in natural logarithms, over the verdict domains; empty where a side has no usable reading."""
-    sides = [_log_means(case) for case in (baseline, candidate)]
-    if sides[0] is None or sides[1] is None:
+    old, new = _logs(baseline), _logs(candidate)
+    if not old or not new:
         return {}
-    return {name: new - old for name, old, new in zip(TERMS, sides[0], sides[1], strict=True)}
+    return {name: _mean([row[i] for row in new]) - _mean([row[i] for row in old]) for i, name in enumerate(TERMS)}
 
 
-def is_fewer_epochs(terms: dict[str, float]) -> bool:
+def is_fewer_epochs(terms: Mapping[str, float]) -> bool:
     """Whether most of a saving comes from running fewer epochs."""
-    total = sum(terms.values())
-    return bool(terms) and total < 0 and terms["epochs"] < 0.5 * total
+    return label(terms) == SAVING_LABELS["epochs"]
 
 
-def _log_means(case: Case) -> tuple[float, float, float] | None:
+def _logs(case: Case) -> list[tuple[float, float, float]]:
+    """ln of epochs, of seconds per epoch and of watts of each round with a usable reading."""
     logs: list[tuple[float, float, float]] = []
     for round, joules in zip(case.rounds, case.joules(case.verdict_domains), strict=True):
         seconds, count = round.window.seconds, epochs(round)
         if joules is not None and joules > 0 and seconds > 0:
             n, s, j = math.log(count), math.log(seconds), math.log(joules)
             logs.append((n, s - n, j - s))
-    if not logs:
-        return None
-    first, second, third = (_mean([row[index] for row in logs]) for index in range(3))
-    return first, second, third
+    return logs
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -23,7 +23,8 @@ class Column:
     @property
     def width(self) -> int:
         """Characters of the widest line of the column."""
-        return max(len(line) for cell in (self.header, *self.cells) for line in cell.split("\n"))
+        # tabulate pads a header by its gap.
+        return max(len(self.header) + GAP, *(len(line) for cell in self.cells for line in cell.split("\n")))
 
     @property
     def is_empty(self) -> bool:

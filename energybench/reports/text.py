@@ -30,6 +30,7 @@ def run_table(cases: Sequence[Case], *, width: int = WIDTH, pue: float | None = 
     search_scale = energy_scale(search)
     columns = [
         Column("case", tuple(case.short_id for case in cases), left=True),
+        *_study_column(cases),
         Column(wh.unit, tuple(wh.text(value) for value in final)),
         Column(j.unit, tuple(j.text(value) for value in joules)),
         Column("±", tuple(_error(case) for case in cases), drop=10),
@@ -43,7 +44,7 @@ def run_table(cases: Sequence[Case], *, width: int = WIDTH, pue: float | None = 
         *_status_column(cases),
         *_provenance_column(cases),
     ]
-    groups = [_model(case) for case in cases]
+    groups = [f"{_study(case)} {_model(case)}" for case in cases]
     rules = groups if len(set(groups)) < len(groups) else ()
     return "\n".join([render(columns, width, rules), *_footer(cases, factors)])
 
@@ -77,6 +78,8 @@ def compression_text(facts: Mapping[str, Any]) -> str:
     report = facts.get("compression")
     if not isinstance(report, Mapping) or report.get("kind") in (None, "none"):
         return "-"
+    if report.get("kind") == "perturbation":
+        return "noise"
     if report.get("parts"):
         return " + ".join(compression_text({"compression": part}) for part in report["parts"])
     bits, amount, rate = (report.get(key) for key in ("bits", "amount", "rate"))
@@ -87,11 +90,22 @@ def compression_text(facts: Mapping[str, Any]) -> str:
 
 
 def grouped(cases: Iterable[Case]) -> list[Case]:
-    """Cases of one model together, models and cases in the order in which they first came."""
-    groups: dict[str, list[Case]] = {}
+    """Cases of one test function and model together, in the order in which functions, models and cases first came."""
+    groups: dict[str, dict[str, list[Case]]] = {}
     for case in cases:
-        groups.setdefault(_model(case), []).append(case)
-    return [case for group in groups.values() for case in group]
+        groups.setdefault(_study(case), {}).setdefault(_model(case), []).append(case)
+    return [case for models in groups.values() for group in models.values() for case in group]
+
+
+def _study(case: Case) -> str:
+    """The test function's name without `test_`: `finetune`, `matched`."""
+    return case.id.rpartition("::")[2].partition("[")[0].removeprefix("test_")
+
+
+def _study_column(cases: Sequence[Case]) -> list[Column]:
+    """Shown only where cases of several test functions stand in one table: their bracketed ids may be equal."""
+    studies = tuple(_study(case) for case in cases)
+    return [Column("study", studies, left=True)] if len(set(studies)) > 1 else []
 
 
 def _model(case: Case) -> str:
@@ -129,6 +143,9 @@ def _accuracy(case: Case) -> str:
 
 
 def _epochs(case: Case) -> str:
+    recorded = [count for count in case.metric("epochs") if count is not None]
+    if recorded:  # 0 too: a control that trains nothing
+        return f"{sum(recorded) / len(recorded):.3g}"
     if not has_epochs(case):
         return "-"
     return f"{sum(map(epochs, case.rounds)) / len(case.rounds):.3g}"
