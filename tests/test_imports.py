@@ -45,6 +45,10 @@ LIBRARIES = {
     "sklearn": {"estimators", "lab"},
     "mlxtend": {"lab"},
     "numpy": {"compress", "lab", "estimators", "integrations"},
+    "torch_pruning": {"compress"},
+    "torchao": {"compress", "lab"},
+    "transformers": {"lab"},
+    "zstandard": {"compress"},
     "scipy": set(),
     "matplotlib": {"reports"},
 }

@@ -7,25 +7,21 @@ with compressed.training(optimizer) as hooks:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from energybench.compress.compressed import Compressed, Compressor, NoCompression, TrainingHooks
+from energybench.compress.chain import Chain
+from energybench.compress.compressed import Compressed, Compressor, NoCompression, Request
 from energybench.compress.lowrank import LowRank
+from energybench.compress.named import COMPRESSORS, PAPER, compressor
+from energybench.compress.perturbation import Perturbation
 from energybench.compress.prune import Pruning
 from energybench.compress.report import CompressionReport, Effect, Evidence, Size, forward_flops, size_of
 from energybench.compress.search import Evaluate
 from energybench.compress.stego import StegoReduction
-
-COMPRESSORS: dict[str, Callable[..., Compressor]] = {
-    "none": NoCompression,
-    "stego": StegoReduction,
-    "prune": Pruning,
-    "lowrank": LowRank,
-}
-"""the compressors by the name that case ids use"""
+from energybench.compress.upkeep import TrainingHooks, Upkeep
 
 __all__ = [
     "COMPRESSORS",
+    "PAPER",
+    "Chain",
     "Compressed",
     "CompressionReport",
     "Compressor",
@@ -34,10 +30,14 @@ __all__ = [
     "Evidence",
     "LowRank",
     "NoCompression",
+    "Perturbation",
     "Pruning",
+    "Request",
     "Size",
     "StegoReduction",
     "TrainingHooks",
+    "Upkeep",
+    "compressor",
     "forward_flops",
     "size_of",
 ]

@@ -70,7 +70,7 @@ class CompressionReport:
     """The result of one compressor on one model."""
 
     kind: str
-    """`none`, `stego`, `prune` or `lowrank`"""
+    """`none`, `stego`, `prune`, `lowrank`, `chain` or `perturbation`"""
     given: Mapping[str, Any]
     """the compressor's own parameters; None stands for `found by search`"""
     effect: Effect
@@ -87,6 +87,20 @@ class CompressionReport:
     """share of the squared singular values that was asked for in every layer; None where ranks were given"""
     ranks: Mapping[str, int] | None = None
     """layer -> rank, for the layers that were factorised"""
+    rule: str | None = None
+    """how bits are overwritten; a number of bits means something only together with it"""
+    bits_by_layer: Mapping[str, int] | None = None
+    """layer -> bits, where layers differ"""
+    structure: str | None = None
+    """what pruning takes away: `unstructured`, `channels`, `2:4`"""
+    budget: float | None = None
+    """share of the parameters or FLOPs that ranks were allocated for"""
+    dtype: str | None = None
+    """what the weights or their arithmetic became where that was realised, such as `bfloat16`; None: float32"""
+    bytes_packed: int | None = None
+    """the state dict as energybench packs it (bit-packed, then compressed), after; None where it was not packed"""
+    parts: tuple[CompressionReport, ...] = ()
+    """the reports of a chain's compressors, in their order"""
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -120,6 +134,13 @@ class CompressionReport:
             "amount": self.amount,
             "energy": self.energy,
             "ranks": None if self.ranks is None else dict(self.ranks),
+            "rule": self.rule,
+            "bits_by_layer": None if self.bits_by_layer is None else dict(self.bits_by_layer),
+            "structure": self.structure,
+            "budget": self.budget,
+            "dtype": self.dtype,
+            "bytes_packed": self.bytes_packed,
+            "parts": [part.as_facts() for part in self.parts],
             "rate": self.rate,
             "rate_definition": self.rate_definition,
             "before": asdict(self.before),

@@ -38,28 +38,38 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How much accuracy may be lost: `points` of [0, 1], in whole examples where `size` says how many there are."""
+    """How much accuracy may be lost, in whole examples where `size` says how many there are."""
 
     points: float
+    """of [0, 1]: 0.01 is one point; or, where `relative`, a share of the reference accuracy"""
     size: int | None = None
+    relative: bool = False
 
-    @property
-    def extra_errors(self) -> int | None:
-        """Further wrong examples that are allowed: floor(points * size)."""
-        return None if self.size is None else math.floor(self.points * self.size + 1e-9)
+    def allowed(self, reference: float) -> float:
+        """Points of [0, 1] that may be lost from `reference`."""
+        return self.points * reference if self.relative else self.points
+
+    def extra_errors(self, reference: float) -> int | None:
+        """Further wrong examples that are allowed: floor(allowed * size); None where the size is not known."""
+        return None if self.size is None else math.floor(self.allowed(reference) * self.size + 1e-9)
 
     def met(self, reference: float, accuracy: float) -> bool:
         """Whether `accuracy` is within the tolerance of `reference`; an improvement always is."""
-        if self.size is None or self.extra_errors is None:
-            return reference - accuracy <= self.points + 1e-9
-        return round((reference - accuracy) * self.size) <= self.extra_errors
+        allowed = self.extra_errors(reference)
+        if self.size is None or allowed is None:
+            return reference - accuracy <= self.allowed(reference) + 1e-9
+        return round((reference - accuracy) * self.size) <= allowed
+
+    def notes(self, reference: float) -> tuple[str, ...]:
+        """A warning where the examples are too few to resolve the tolerance."""
+        if self.extra_errors(reference) == 0 and self.points > 0:
+            return (f"{self.size} examples cannot resolve a tolerance of {self.words}: no further error is allowed",)
+        return ()
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """A warning where the examples are too few to resolve the tolerance."""
-        if self.extra_errors == 0 and self.points > 0:
-            return (f"{self.size} examples cannot resolve a tolerance of {self.points:g}: no further error is allowed",)
-        return ()
+    def words(self) -> str:
+        """`0.01`, or `0.01 of the reference`."""
+        return f"{self.points:g} of the reference" if self.relative else f"{self.points:g}"
 
 
 @dataclass(frozen=True)
@@ -125,14 +135,23 @@ class Candidates:
 
 
 def search(
-    model: nn.Module, candidates: Candidates, evaluation: Evaluation, tolerance: Tolerance, *, verify: bool = False
+    model: nn.Module,
+    candidates: Candidates,
+    evaluation: Evaluation,
+    tolerance: Tolerance,
+    *,
+    verify: bool = False,
+    reference: float | None = None,
 ) -> Found:
-    """Bring `model` to the strongest candidate whose accuracy is within `tolerance` of the model's own.
+    """Bring `model` to the strongest candidate whose accuracy is within `tolerance` of `reference`.
 
-    The model is restored where nothing passes, and where `evaluate` raises.
+    Where `reference` is None it is the model's own accuracy. The model is restored where nothing passes, and where
+    `evaluate` raises.
     """
-    reference = evaluation(model)
-    accuracies: dict[Hashable, float] = {candidates.untouched: reference}
+    begun = evaluation.calls
+    own = evaluation(model)
+    reference = own if reference is None else reference
+    accuracies: dict[Hashable, float] = {candidates.untouched: own}
     current: Hashable = candidates.untouched
 
     def bring_to(value: float) -> None:
@@ -162,16 +181,16 @@ def search(
         candidates.restore()
         raise
     tried = [candidates.grid[index - 1] for index in threshold.tried if index]
-    points = {(value, accuracies[candidates.key(value)]) for value in tried} | {(candidates.origin, reference)}
-    notes = list(tolerance.notes)
+    points = {(value, accuracies[candidates.key(value)]) for value in tried} | {(candidates.origin, own)}
+    notes = list(tolerance.notes(reference))
     if value is None:
-        notes.append(f"no compression keeps the accuracy within {tolerance.points:g} of the reference: model unchanged")
+        notes.append(f"no compression loses at most {tolerance.words} of accuracy: model unchanged")
     if not threshold.monotone:
         failed = [index for index, passed in threshold.tried.items() if index < threshold.index and not passed]
         values = ", ".join(f"{candidates.grid[index - 1]:g}" for index in failed)
         notes.append(f"accuracy is not monotone: {values} failed although a stronger compression passed")
-    chosen = accuracies[candidates.key(value)] if value is not None else reference
-    evidence = Evidence(evaluation.calls, evaluation.size, reference, chosen, tuple(sorted(points)))
+    chosen = accuracies[candidates.key(value)] if value is not None else own
+    evidence = Evidence(evaluation.calls - begun, evaluation.size, own, chosen, tuple(sorted(points)))
     return Found(value, evidence, tuple(notes))
 
 
@@ -180,25 +199,16 @@ def fixed(model: nn.Module, value: float, candidates: Candidates, evaluation: Ev
     if evaluation is None:
         candidates.apply(value)
         return Evidence()
+    begun = evaluation.calls
     reference = evaluation(model)
     candidates.apply(value)
-    accuracy = evaluation(model)
+    try:
+        accuracy = evaluation(model)
+    except BaseException:
+        candidates.restore()
+        raise
     curve = tuple(sorted({(candidates.origin, reference), (value, accuracy)}))
-    return Evidence(evaluation.calls, evaluation.size, reference, accuracy, curve)
-
-
-def evaluation_for(
-    owner: str, parameter: str, value: float | None, evaluate: Evaluate | None, size: int | None
-) -> Evaluation | None:
-    """The checked `evaluate` of a compressor; UsageError where a search needs one and there is none."""
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-        raise UsageError(f"evaluation_size must be the number of examples that evaluate looks at, not {size!r}")
-    if evaluate is None and value is None:
-        raise UsageError(
-            f"{owner} without {parameter} searches for it and needs evaluate, a function model -> accuracy in [0, 1]: "
-            f"pass one, or give {parameter}"
-        )
-    return None if evaluate is None else Evaluation(evaluate, size)
+    return Evidence(evaluation.calls - begun, evaluation.size, reference, accuracy, curve)
 
 
 def check_share(owner: str, name: str, value: object, *, zero: bool = True, one: bool = True) -> None:

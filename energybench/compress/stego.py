@@ -2,161 +2,245 @@
 
 from __future__ import annotations
 
-import copy
-import struct
-from dataclasses import asdict, dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from energybench.compress.compressed import Compressed
-from energybench.compress.layers import chunks, covered_weights
-from energybench.compress.report import CompressionReport, Effect, size_of
-from energybench.compress.search import (
-    Candidates,
-    Evaluate,
-    Tolerance,
-    check_share,
-    evaluation_for,
-    fixed,
-    search,
-)
-from energybench.errors import UsageError
+from energybench.compress.bits import RULES, Levels
+from energybench.compress.compressed import Compressed, Compressor, Request
+from energybench.compress.keepbits import TIMES, KeepBits
+from energybench.compress.layers import check_cover, covered_weights, layer_of
+from energybench.compress.layerwise import search_layers
+from energybench.compress.packing import packed_bytes
+from energybench.compress.report import CompressionReport, Effect, Evidence
+from energybench.compress.search import Candidates, check_share, fixed, search
+from energybench.errors import CompressionError, UsageError
 
-RULES = ("truncate", "nearest", "random")
-_LARGEST_MAGNITUDE = 0x7F7FFFFF  # the bits of the largest finite float32
+SCOPES = ("whole", "layers")
 
 
 @dataclass(frozen=True)
-class StegoReduction:
-    """Clear the `bits` low bits of every Conv2d and Linear weight, once, before training.
+class StegoReduction(Compressor):
+    """Overwrite the `bits` low bits of the weights, once before training, and again where `when` says so.
 
-    Where `bits` is None the largest number is found whose accuracy is within `tolerance` (absolute, 0.01 = 1 point) of
-    the model's: the steganographic capacity (Agrawal et al., arXiv 2308.15502), which belongs to its `rule`:
+    Where `bits` is None the largest number is found whose accuracy is within `tolerance` (absolute, 0.01 = 1 point, or
+    `relative` to the model's) of the model's: the steganographic capacity (Agrawal et al., arXiv 2308.15502), which
+    belongs to its `rule`:
 
     - `truncate`: zeros, as in Mei and Stamp, arXiv 2506.01311; shrinks magnitudes; 16 bits give bfloat16 values;
     - `nearest`: rounded to the nearest value with zeros there, ties to even;
-    - `random`: overwritten by random bits of `seed`, the rule of the capacity's first papers.
+    - `random`: overwritten by random bits of `seed`, the rule of the capacity's first papers;
+    - `stochastic`: rounded up or down by chance, unbiased, by `seed`.
 
-    The result is simulated: dtype, bytes in memory and kernels stay, and the first training step fills the bits again.
-    The search takes at most 8 evaluations where accuracy falls monotonically with the bits, and 33 at the very most.
+    `when`: `once` (the first optimiser step fills the bits again), and beside it again after each `epoch`, at the `end`
+    of the training, or after every `step` of the optimiser. The default rule is `truncate`, at each step `stochastic`:
+    training in 32 - bits bits. The other rules at each step are an ablation (they shrink, freeze or shake the weights),
+    and the report says so.
+
+    `scope`: the same number for all layers (`whole`), or one for every layer (`layers`), as in
+    `layerwise.search_layers`; the report's `bits` then is the smallest, and `bits` may be given as {layer: bits}.
+    `cover`: which tensors: `weights` (of convolutions and linear layers), `biases`, `norms`, `embeddings`; see
+    `layers.covered_weights`.
+
+    The result is simulated: dtype, bytes in memory and kernels stay. With `realise` (see `realise.TARGETS`) the model
+    is moved to arithmetic that needs no more than the bits that are left, where the bits found suffice for it; else the
+    result stays simulated and a note says so. `slow`: also where this machine has no fast path for it.
+
+    A search of the whole takes at most 8 evaluations where accuracy falls monotonically with the bits, and 33 at the
+    very most; one more looks at a model that was realised.
     """
 
     kind: ClassVar[str] = "stego"
-    bits: int | None = None
-    rule: str = "truncate"
+    bits: int | Mapping[str, int] | None = None
+    rule: str = "auto"
     tolerance: float = 0.01
+    relative: bool = False
     seed: int = 0
+    cover: tuple[str, ...] = ("weights",)
+    when: str = "once"
+    scope: str = "whole"
+    realise: str | None = None
+    slow: bool = False
 
     def __post_init__(self) -> None:
-        if self.bits is not None and (
-            isinstance(self.bits, bool) or not isinstance(self.bits, int) or not 0 <= self.bits <= 32
-        ):
-            raise UsageError(f"StegoReduction: bits must be a whole number from 0 to 32, not {self.bits!r}")
-        if self.rule not in RULES:
-            raise UsageError(f"StegoReduction: rule must be one of {', '.join(RULES)}, not {self.rule!r}")
+        given = self.bits.values() if isinstance(self.bits, Mapping) else [] if self.bits is None else [self.bits]
+        if any(isinstance(bits, bool) or not isinstance(bits, int) or not 0 <= bits <= 32 for bits in given):
+            raise UsageError(f"StegoReduction: bits must be whole numbers from 0 to 32, not {self.bits!r}")
+        for name, known in (("rule", (*RULES, "auto")), ("when", TIMES), ("scope", SCOPES)):
+            if getattr(self, name) not in known:
+                raise UsageError(
+                    f"StegoReduction: {name} must be one of {', '.join(known)}, not {getattr(self, name)!r}"
+                )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise UsageError(f"StegoReduction: seed must be a whole number, not {self.seed!r}")
         check_share("StegoReduction", "tolerance", self.tolerance, one=False)
+        check_cover("StegoReduction", self.cover)
+        if self.realise is not None:
+            self._check_realise()
+        # Settled here, so that whatever is stored of this compressor names its rule.
+        if self.rule == "auto":
+            object.__setattr__(self, "rule", "stochastic" if self.when == "step" else "truncate")
+        object.__setattr__(self, "cover", tuple(self.cover))
 
-    def __call__(
-        self,
-        model: nn.Module,
-        evaluate: Evaluate | None = None,
-        *,
-        evaluation_size: int | None = None,
-        inplace: bool = False,
-        example_input: Tensor | None = None,
-    ) -> Compressed:
-        """Compress `model`; see `Compressor` for the arguments.
+    def _check_realise(self) -> None:
+        from energybench.compress.realise import TARGETS
 
-        Besides the model's copy (none where `inplace`), a search holds one copy of the covered weights only where
-        `inplace`; else the model given serves.
-        """
-        evaluation = evaluation_for("StegoReduction", "bits", self.bits, evaluate, evaluation_size)
-        given = covered_weights(model)
-        before = size_of(model, example_input)
-        work = model if inplace else copy.deepcopy(model)
-        weights = [work.get_parameter(name) for name in given]
-        copies = inplace and self.bits is None
+        if self.realise not in TARGETS:
+            raise UsageError(f"StegoReduction: realise must be one of {', '.join(TARGETS)}, not {self.realise!r}")
+        if self.when != "once":
+            raise UsageError(
+                f"StegoReduction: when must be once with realise={self.realise}, whose own arithmetic keeps to its "
+                f"bits in training, not {self.when!r}"
+            )
+        if self.rule == "random":
+            raise UsageError(f"StegoReduction: rule must not be random with realise={self.realise}: its bits would go")
+
+    @property
+    def sought(self) -> str:
+        return "bits" if self.bits is None else ""
+
+    def settled(self, report: CompressionReport) -> Compressor:
+        return replace(self, bits=report.bits if report.bits_by_layer is None else dict(report.bits_by_layer))
+
+    def _compress(self, request: Request) -> Compressed:
+        given = covered_weights(request.model, self.cover)
+        if isinstance(self.bits, Mapping):
+            _check_layers(self.bits, given)
+        if self.realise is not None:
+            self._refuse_unavailable(next(iter(given.values())).device)
+        before = request.size()
+        work = request.work()
+        weights: dict[str, Tensor] = {name: work.get_parameter(name) for name in given}
+        # In place, what `evaluate` sees must be undone from a copy; else the model given serves.
+        copies = request.inplace and request.evaluation is not None
         sources = [weight.detach().clone() if copies else weight.detach() for weight in given.values()]
-
-        def restore() -> None:
-            for weight, source in zip(weights, sources, strict=True):
-                weight.detach().copy_(source)
-
-        def apply(bits: float) -> None:
-            restore()
-            clear_bits(weights, int(bits), self.rule, self.seed)
-
-        candidates = Candidates(range(1, 33), 0.0, apply, restore, key=int, untouched=0)
-        notes: tuple[str, ...] = ()
-        if self.bits is None:
-            assert evaluation is not None
-            found = search(work, candidates, evaluation, Tolerance(self.tolerance, evaluation_size), verify=True)
-            bits, evidence, notes = int(found.value or 0), found.evidence, found.notes
-        else:
-            bits, evidence = self.bits, fixed(work, self.bits, candidates, evaluation)
-        if self.rule == "random" and bits > 23:
-            notes += ("random bits above 23 reach the exponent: some weights may have become infinite or NaN",)
-        share = sum(weight.numel() for weight in weights) / before.parameters
+        levels = Levels(list(weights.values()), sources, self.rule, self.seed)
+        by_name, evidence, notes = self._overwritten(work, weights, levels, request)
+        cleared = sum(by_name[name] * weight.numel() for name, weight in weights.items())
+        differ = self.scope == "layers" or isinstance(self.bits, Mapping)
+        upkeep = (KeepBits(by_name, self.when, self.rule, self.seed),) if cleared and self.when != "once" else ()
         report = CompressionReport(
             kind=self.kind,
-            given=asdict(self),
-            effect=Effect.SIMULATED if bits else Effect.UNCHANGED,
-            rate=bits / 32 * share,
+            given=self.given(),
+            effect=Effect.SIMULATED if cleared else Effect.UNCHANGED,
+            rate=cleared / 32 / before.parameters,
             rate_definition="cleared bits / 32, times the share of the parameters that is covered",
             before=before,
-            after=size_of(work, example_input) if bits else before,
+            after=request.size(work) if cleared else before,
             evidence=evidence,
             covered=tuple(given),
-            bits=bits,
+            bits=min(by_name.values()),
+            rule=self.rule,
+            bits_by_layer={layer_of(name): bits for name, bits in by_name.items()} if differ else None,
+            # Random bits carry something: nothing can be left out.
+            bytes_packed=None if self.rule == "random" else packed_bytes(work, by_name),
+            notes=(*notes, *self._notes(max(by_name.values()))),
+        )
+        if self.realise is None:
+            return Compressed(work, report, upkeep)
+        try:
+            return self._realised(Compressed(work, report), request)
+        except BaseException:
+            levels.restore()
+            raise
+
+    def _overwritten(
+        self, work: nn.Module, weights: dict[str, Tensor], levels: Levels, request: Request
+    ) -> tuple[dict[str, int], Evidence, tuple[str, ...]]:
+        """Bring `work` to the given bits or to those found: bits by tensor, what was seen, and notes."""
+        evaluation = request.evaluation
+        if self.bits is None:
+            assert evaluation is not None
+            tolerance = request.tolerance(self.tolerance, relative=self.relative)
+            if self.scope == "layers":
+                each = search_layers(work, weights, levels, evaluation, tolerance, reference=request.reference)
+                return {name: each.bits[layer_of(name)] for name in weights}, each.evidence, each.notes
+            whole = Candidates(
+                range(1, 33), 0.0, lambda bits: levels.bring(int(bits)), levels.restore, key=int, untouched=0
+            )
+            found = search(work, whole, evaluation, tolerance, verify=True, reference=request.reference)
+            return dict.fromkeys(weights, int(found.value or 0)), found.evidence, found.notes
+        if not isinstance(self.bits, Mapping):
+            given = dict.fromkeys(weights, self.bits)
+        else:
+            given = {name: self.bits.get(layer_of(name), 0) for name in weights}
+
+        def apply(_: float) -> None:
+            for place, bits in enumerate(given.values()):
+                levels.bring(bits, [place])
+
+        sizes = [weight.numel() for weight in weights.values()]
+        mean = sum(bits * size for bits, size in zip(given.values(), sizes, strict=True)) / max(1, sum(sizes))
+        return given, fixed(work, mean, Candidates((mean,), 0.0, apply, levels.restore), evaluation), ()
+
+    def _notes(self, bits: int) -> tuple[str, ...]:
+        notes: tuple[str, ...] = ()
+        if self.rule == "random" and bits > 23:
+            notes += ("random bits above 23 reach the exponent: some weights may have become infinite or NaN",)
+        if self.when == "step" and self.rule != "stochastic":
+            notes += (
+                f"ablation: rule {self.rule} after every step is no training in fewer bits, for which rule stochastic "
+                "stands",
+            )
+        return notes
+
+    def _refuse_unavailable(self, device: torch.device) -> None:
+        """Before a search is paid for: UnavailableError where this machine cannot run what is to be realised."""
+        from energybench.compress.precision import UnavailableError, probe
+
+        assert self.realise is not None
+        found = probe(self.realise, device)
+        if not found.possible:
+            raise UnavailableError(f"{self.realise} cannot run here: {found.reason}")
+        if not (found.fast or self.slow):
+            raise UnavailableError(f"{self.realise} has no fast path: {found.reason}; slow=True runs it all the same")
+
+    def _realised(self, simulated: Compressed, request: Request) -> Compressed:
+        from energybench.compress.realise import realise, required_bits
+
+        assert self.realise is not None
+        report = simulated.report
+        needed, found = required_bits(self.realise), report.bits or 0
+        if found < needed:
+            note = f"{self.realise} needs {needed} cleared bits, and {found} may be cleared: the result stays simulated"
+            return replace(simulated, report=replace(report, notes=(*report.notes, note)))
+        done = realise(
+            simulated.model,
+            self.realise,
+            found,
+            report.covered,
+            slow=self.slow,
+            example_input=request.example_input,
+        )
+        notes = (*report.notes, *done.notes)
+        if not done.changed:
+            return replace(simulated, report=replace(report, notes=notes))
+        evidence = report.evidence
+        if request.evaluation is not None:
+            accuracy = request.evaluation(done.model)
+            evidence = replace(evidence, evaluations=evidence.evaluations + 1, accuracy_compressed=accuracy)
+            reference = evidence.accuracy_reference if request.reference is None else request.reference
+            tolerance = request.tolerance(self.tolerance, relative=self.relative)
+            if reference is not None and not tolerance.met(reference, accuracy):
+                notes += (f"realised in {done.dtype} it loses more than {tolerance.words} of accuracy",)
+        realised = replace(
+            report,
+            effect=Effect.REALISED,
+            after=request.size(done.model),
+            evidence=evidence,
+            dtype=done.dtype,
             notes=notes,
         )
-        return Compressed(work, report)
+        return Compressed(done.model, realised, done.upkeep)
 
 
-def clear_bits(weights: list[nn.Parameter], bits: int, rule: str = "truncate", seed: int = 0) -> None:
-    """Clear or overwrite the `bits` (0 to 32) low bits of float32 `weights` in place; the rules are StegoReduction's.
-
-    `truncate` runs at memory speed without a temporary. `nearest` rounds the bit pattern: to the nearest value as long
-    as only mantissa bits go (k <= 23), to the nearest exponent above; a value that would round past the largest
-    finite one becomes the largest finite one. `random` draws the same bits for every `bits` (the lower ones of one
-    stream), so that its curves are comparable along k; the stream depends on the seed and the kind of device.
-    """
-    if bits == 0:
-        return
-    mask = -(1 << bits) if bits < 32 else 0
-    if rule == "truncate":
-        for weight in weights:
-            weight.detach().view(torch.int32).bitwise_and_(mask)
-    elif rule == "nearest":
-        for weight in weights:
-            _round(weight, bits, mask)
-    else:
-        generators: dict[torch.device, torch.Generator] = {}
-        for weight in weights:
-            if weight.device not in generators:
-                generators[weight.device] = torch.Generator(weight.device).manual_seed(seed)
-            _overwrite(weight, mask, generators[weight.device])
-
-
-def _round(weight: Tensor, bits: int, mask: int) -> None:
-    if bits >= 31:  # no magnitude bit is left, and rounding would carry into the sign
-        weight.detach().view(torch.int32).bitwise_and_(mask)
-        return
-    limit = struct.unpack("<f", struct.pack("<I", _LARGEST_MAGNITUDE & mask))[0]
-    for (values,) in chunks(weight):
-        values.clamp_(-limit, limit)
-        pattern = values.view(torch.int32)
-        # Half of the last kept place, less one, plus the last kept bit: carries exactly where nearest-even goes up.
-        carry = pattern.bitwise_right_shift(bits).bitwise_and_(1).add_((1 << (bits - 1)) - 1)
-        pattern.add_(carry).bitwise_and_(mask)
-
-
-def _overwrite(weight: Tensor, mask: int, generator: torch.Generator) -> None:
-    for (values,) in chunks(weight):
-        pattern = values.view(torch.int32)
-        drawn = torch.empty_like(pattern).random_(-(1 << 31), 1 << 31, generator=generator)
-        pattern.bitwise_and_(mask).bitwise_or_(drawn.bitwise_and_(~mask))
+def _check_layers(bits: Mapping[str, int], given: Mapping[str, Any]) -> None:
+    known = {layer_of(name) for name in given}
+    for layer in bits:
+        if layer not in known:
+            raise CompressionError(
+                f"StegoReduction: bits names the layer {layer!r}, and the covered layers are {', '.join(sorted(known))}"
+            )

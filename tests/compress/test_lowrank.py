@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from energybench.compress import Effect, LowRank
 from energybench.compress import spectrum as spectrum_module
-from energybench.compress.lowrank import ENERGIES, split
+from energybench.compress.factors import split
+from energybench.compress.lowrank import ENERGIES
 from energybench.compress.spectrum import Spectrum
 from energybench.errors import CompressionError, UsageError
 

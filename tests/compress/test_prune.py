@@ -1,4 +1,4 @@
-"""Exact counts against torch.nn.utils.prune, ties, masks in training."""
+"""Exact counts against torch.nn.utils.prune, masks in training, and pruning that grows while the model trains."""
 
 from __future__ import annotations
 
@@ -7,42 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
 from energybench.compress import Effect, Pruning
-from energybench.compress.prune import Magnitudes, zero_below
+from energybench.compress.gradual import Gradual
 from energybench.errors import CompressionError, UsageError
-
-few_values = st.lists(st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 1e-40, -2.0, 3e38]), min_size=1, max_size=60)
-many_values = st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=60)
-
-
-@given(st.lists(few_values | many_values, min_size=1, max_size=4), st.data())
-def test_exactly_the_smallest_are_zeroed_and_ties_go_by_position(lists: list[list[float]], data: st.DataObject) -> None:
-    tensors = [torch.tensor(values, dtype=torch.float32) for values in lists]
-    together = torch.cat(tensors)
-    count = data.draw(st.integers(0, len(together)))
-    kept = [torch.empty_like(tensor, dtype=torch.bool) for tensor in tensors]
-    outputs = [tensor.clone() for tensor in tensors]
-    zero_below(Magnitudes(tensors).threshold(count), tensors, outputs, kept)
-    order = torch.sort(together.abs(), stable=True).indices
-    expected = torch.ones(len(together), dtype=torch.bool)
-    expected[order[:count]] = False
-    assert torch.equal(torch.cat(kept), expected)
-    assert torch.equal(torch.cat(outputs), torch.where(expected, together, 0.0))
-
-
-def test_tensors_longer_than_a_piece_are_cut_at_the_same_places() -> None:
-    values = torch.randint(-40, 40, (100_003,), generator=torch.Generator().manual_seed(0)).float()
-    target = values.clone()
-    zero_below(Magnitudes([values]).threshold(61_000), [values], [target])
-    order = torch.sort(values.abs(), stable=True).indices
-    expected = values.clone()
-    expected[order[:61_000]] = 0
-    assert torch.equal(target, expected)
 
 
 @pytest.mark.parametrize("amount", [0.0, 0.1, 0.37, 0.5, 0.999, 1.0])
@@ -167,4 +137,123 @@ def test_an_inplace_search_ends_at_the_amount_reported(network: nn.Sequential, a
 )
 def test_bad_parameters_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"Pruning: {next(iter(bad))}"):
+        Pruning(**bad)
+
+
+def zeros(model: Any) -> int:
+    return sum(int((model[place].weight == 0).sum()) for place in (0, 3, 7))
+
+
+def step(compressed: Any, optimizer: torch.optim.Optimizer, images: Tensor) -> None:
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(compressed.model(images), torch.arange(64) % 10).backward()
+    optimizer.step()
+
+
+def test_the_cubic_law_is_that_of_its_source() -> None:
+    amounts = [Gradual(4, 0.1).amount(0.9, epoch) for epoch in range(6)]
+    assert amounts == pytest.approx([0.1, 0.9 - 0.8 * 27 / 64, 0.9 - 0.8 / 8, 0.9 - 0.8 / 64, 0.9, 0.9])
+    assert Gradual(3, 0.5).amount(0.2, 0) == 0.2
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_growing_amount_is_exact_after_every_epoch_and_held_in_between(
+    network: nn.Sequential, images: Tensor, scope: str, inplace: bool
+) -> None:
+    schedule = Gradual(3, start=0.25)
+    compressed = Pruning(0.8, scope=scope, schedule=schedule)(network, inplace=inplace)
+    sizes = [432, 4608, 320]
+    expected = [
+        round(schedule.amount(0.8, epoch) * 5360)
+        if scope == "global"
+        else sum(round(schedule.amount(0.8, epoch) * size) for size in sizes)
+        for epoch in range(5)
+    ]
+    assert zeros(compressed.model) == expected[0]
+    optimizer = torch.optim.SGD(compressed.model.parameters(), lr=0.05, momentum=0.9)
+    with compressed.training(optimizer) as hooks:
+        for epoch in range(5):
+            before = [compressed.model[place].weight == 0 for place in (0, 3, 7)]
+            for _ in range(2):
+                step(compressed, optimizer, images)
+                after = [compressed.model[place].weight == 0 for place in (0, 3, 7)]
+                assert not any((was & ~now).any() for was, now in zip(before, after, strict=True))
+            assert zeros(compressed.model) == expected[epoch]
+            # The smallest as they are now, not as they were when training began.
+            weights = torch.cat([compressed.model[place].weight.detach().flatten() for place in (0, 3, 7)])
+            hooks.epoch_end()
+            assert zeros(compressed.model) == expected[min(epoch + 1, 4)]
+            if scope == "global":
+                smallest = weights.abs().sort(stable=True).indices[: expected[min(epoch + 1, 4)]]
+                pruned = torch.cat([compressed.model[place].weight.detach().flatten() for place in (0, 3, 7)])
+                assert not pruned[smallest].any()
+
+
+def test_training_that_ends_early_or_goes_back_still_reaches_the_full_amount(
+    network: nn.Sequential, images: Tensor
+) -> None:
+    compressed = Pruning(0.8, schedule=Gradual(10), masks="epoch")(network)
+    assert zeros(compressed.model) == 0
+    optimizer = torch.optim.SGD(compressed.model.parameters(), lr=0.05, momentum=0.9)
+    with compressed.training(optimizer) as hooks:
+        step(compressed, optimizer, images)
+        best = copy.deepcopy(compressed.model.state_dict())
+        hooks.epoch_end()
+        step(compressed, optimizer, images)
+        assert zeros(compressed.model) == 0
+        hooks.epoch_end()
+        compressed.model.load_state_dict(best)
+        hooks.finish()
+        kept = compressed.model[3].weight != 0
+        assert torch.equal(compressed.model[3].weight[kept], best["3.weight"][kept])
+        assert zeros(compressed.model) == round(0.8 * 5360)
+    assert zeros(compressed.model) == round(0.8 * 5360)
+
+
+def test_a_search_with_a_schedule_finds_the_amount_and_hands_out_its_start(
+    network: nn.Sequential, agreement: Any
+) -> None:
+    before = copy.deepcopy(network.state_dict())
+    plain = Pruning(tolerance=0.1)(network, agreement).report
+    compressed = Pruning(tolerance=0.1, schedule=Gradual(2))(network, agreement, inplace=True)
+    report = compressed.report
+    assert plain.amount
+    assert (report.amount, report.rate, report.accuracy_compressed) == (
+        plain.amount,
+        plain.rate,
+        plain.accuracy_compressed,
+    )
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert report.given["schedule"] == {"epochs": 2, "start": 0.0}
+    assert "by epoch 2" in report.notes[-1]
+    assert Pruning(tolerance=0.1, schedule=Gradual(2)).settled(report) == Pruning(
+        plain.amount, tolerance=0.1, schedule=Gradual(2)
+    )
+
+
+def test_a_growing_mask_says_which_weight_is_gone(network: nn.Sequential) -> None:
+    compressed = Pruning(0.5, schedule=Gradual(2))(network)
+    compressed.model[7] = nn.Identity()
+    optimizer = torch.optim.SGD(compressed.model.parameters(), lr=0.1)
+    with pytest.raises(CompressionError, match=r"7\.weight is gone"), compressed.training(optimizer):
+        pass
+
+
+@pytest.mark.parametrize("bad", [{"epochs": 0}, {"epochs": 1.5}, {"epochs": 2, "start": 1.0}, {"epochs": True}])
+def test_a_bad_schedule_is_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"Gradual: {list(bad)[-1]}"):
+        Gradual(**bad)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"schedule": 3}, "schedule must be a Gradual"),
+        ({"schedule": Gradual(2), "masks": "release"}, "masks must be keep or epoch with a schedule"),
+        ({"schedule": Gradual(2, 0.6), "amount": 0.5}, r"starts at 0\.6, above amount=0\.5"),
+    ],
+)
+def test_a_schedule_that_does_not_fit_is_refused(bad: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
         Pruning(**bad)

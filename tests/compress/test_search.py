@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from energybench.compress.search import Candidates, Evaluation, Tolerance, evaluation_for, largest_passing, search
-from energybench.errors import CompressionError, UsageError
+from energybench.compress.search import Candidates, Evaluation, Tolerance, largest_passing, search
+from energybench.errors import CompressionError
 
 
 @pytest.mark.parametrize("capacity", range(33))
@@ -75,8 +75,17 @@ def test_tolerance_counts_whole_examples(
 
 
 def test_too_few_examples_for_the_tolerance_are_mentioned() -> None:
-    assert "50 examples" in Tolerance(0.01, 50).notes[0]
-    assert Tolerance(0.01, 100).notes == ()
+    assert "50 examples" in Tolerance(0.01, 50).notes(0.9)[0]
+    assert Tolerance(0.01, 100).notes(0.9) == ()
+
+
+def test_a_relative_tolerance_is_a_share_of_the_reference() -> None:
+    tolerance = Tolerance(0.05, 200, relative=True)
+    assert tolerance.extra_errors(0.8) == 8
+    assert tolerance.met(0.8, 0.76)
+    assert not tolerance.met(0.8, 0.755)
+    assert not Tolerance(0.05, relative=True).met(0.8, 0.7599)
+    assert "of the reference" in Tolerance(0.01, 50, relative=True).notes(0.9)[0]
 
 
 @pytest.mark.parametrize("returned", [float("nan"), -0.1, 97.5, None, "good"])
@@ -87,17 +96,6 @@ def test_evaluate_must_return_an_accuracy(returned: object) -> None:
 
 def test_a_tensor_with_one_value_is_an_accuracy() -> None:
     assert Evaluation(lambda model: torch.tensor(0.5))(nn.Identity()) == 0.5
-
-
-def test_a_search_without_evaluate_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"Pruning without amount .* needs evaluate"):
-        evaluation_for("Pruning", "amount", None, None, None)
-
-
-@pytest.mark.parametrize("size", [0, -1, 2.5, True])
-def test_evaluation_size_must_be_a_count(size: object) -> None:
-    with pytest.raises(UsageError, match="evaluation_size"):
-        evaluation_for("Pruning", "amount", 0.5, lambda model: 1.0, size)
 
 
 def _scripted(accuracies: dict[float, float]) -> tuple[list[float], Candidates, Evaluation]:
@@ -130,6 +128,13 @@ def test_an_evaluate_that_raises_leaves_the_model_as_it_was() -> None:
     with pytest.raises(KeyError):
         search(nn.Identity(), candidates, evaluation, Tolerance(0.01))
     assert state[0] == 0.0
+
+
+def test_a_loss_counts_from_a_given_reference_and_the_models_own_accuracy_is_still_reported() -> None:
+    state, candidates, evaluation = _scripted({0: 0.9, 1: 0.88, 2: 0.86, 3: 0.84, 4: 0.1})
+    found = search(nn.Identity(), candidates, evaluation, Tolerance(0.05), reference=0.91)
+    assert state[0] == 2.0
+    assert found.evidence.accuracy_reference == 0.9
 
 
 def test_values_of_one_key_are_evaluated_once() -> None:

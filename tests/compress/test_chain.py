@@ -1,0 +1,94 @@
+"""Compressors in a row: the order, the shared tolerance, masks through later parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from energybench.compress import Chain, Effect, LowRank, Pruning, StegoReduction
+from energybench.errors import UsageError
+
+
+def test_a_chain_is_its_parts_one_after_the_other(network: nn.Module) -> None:
+    chained = Chain((Pruning(0.5), StegoReduction(16)))(network)
+    by_hand = StegoReduction(16)(Pruning(0.5)(network).model).model
+    torch.testing.assert_close(dict(chained.model.state_dict()), dict(by_hand.state_dict()), rtol=0, atol=0)
+    assert [part.kind for part in chained.report.parts] == ["prune", "stego"]
+    assert (chained.report.parts[0].amount, chained.report.parts[1].bits) == (0.5, 16)
+    assert chained.report.effect is Effect.SIMULATED
+
+
+def test_the_order_of_the_parts_is_the_order_of_work(network: nn.Module) -> None:
+    there = Chain((Pruning(0.5), LowRank(rank=0.25)))(network).model
+    back = Chain((LowRank(rank=0.25), Pruning(0.5)))(network).model
+    zeros = [sum(int((p == 0).sum()) for p in model.parameters()) for model in (there, back)]
+    assert zeros[1] > zeros[0]
+
+
+def test_pruned_weights_stay_zero_through_random_bits_and_training(network: nn.Module, images: Tensor) -> None:
+    compressed = Chain((Pruning(0.5), StegoReduction(20, rule="random")))(network)
+    optimizer = torch.optim.SGD(compressed.model.parameters(), lr=0.1)
+    with compressed.training(optimizer):
+        compressed.model(images).square().sum().backward()
+        optimizer.step()
+    assert compressed.masks
+    for name, mask in compressed.masks.items():
+        weight = compressed.model.get_parameter(name)
+        assert not weight[~mask].any()
+        assert weight[mask].all()
+
+
+def test_masks_of_a_replaced_layer_end_there_and_a_note_says_so(network: nn.Module) -> None:
+    compressed = Chain((Pruning(0.5), LowRank(rank=0.25)))(network)
+    replaced = compressed.report.parts[1].ranks
+    assert replaced
+    assert not {f"{name}.weight" for name in replaced} & compressed.masks.keys()
+    assert any("masks end where lowrank replaced" in note for note in compressed.report.notes)
+
+
+def test_the_whole_chain_stays_within_one_tolerance_that_its_parts_share(
+    network: nn.Module, agreement: Callable[[nn.Module], float]
+) -> None:
+    tolerance = 6 / 64
+    compressed = Chain((Pruning(tolerance=tolerance), StegoReduction(tolerance=tolerance)))(
+        network, agreement, evaluation_size=64
+    )
+    first, second = compressed.report.parts
+    assert first.accuracy_compressed is not None
+    assert second.accuracy_compressed is not None
+    assert 1 - first.accuracy_compressed <= 3 / 64  # half of it
+    assert 1 - second.accuracy_compressed <= 6 / 64
+    assert compressed.report.accuracy_reference == 1.0
+    assert compressed.report.accuracy_compressed == second.accuracy_compressed == agreement(compressed.model)
+
+
+def test_the_evaluations_of_a_chain_are_those_of_its_parts_and_the_reference(
+    network: nn.Module, agreement: Callable[[nn.Module], float]
+) -> None:
+    calls = 0
+
+    def counted(model: nn.Module) -> float:
+        nonlocal calls
+        calls += 1
+        return agreement(model)
+
+    report = Chain((Pruning(), StegoReduction()))(network, counted, evaluation_size=64).report
+    assert report.evaluations == calls
+
+
+def test_the_rate_is_what_the_parts_leave_together(network: nn.Module) -> None:
+    report = Chain((Pruning(0.5), StegoReduction(16)))(network).report
+    left = (1 - report.parts[0].rate) * (1 - report.parts[1].rate)
+    assert report.rate == pytest.approx(1 - left)
+    facts = report.as_facts()
+    assert [part["kind"] for part in facts["parts"]] == ["prune", "stego"]
+    assert [part["kind"] for part in facts["given"]["parts"]] == ["prune", "stego"]
+
+
+@pytest.mark.parametrize("parts", [(), (Pruning(0.5),), (Pruning(0.5), "stego")])
+def test_a_chain_needs_two_compressors(parts: tuple[object, ...]) -> None:
+    with pytest.raises(UsageError, match="Chain"):
+        Chain(parts)
