@@ -1,16 +1,19 @@
-"""The study's models: torchvision's definitions with the head replaced, at the smallest image each of them takes."""
+"""The lab's models: torchvision's definitions with the head replaced, the study's nine among them, and transformers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from energybench.errors import UsageError
+from energybench.lab.checkpoint import build_from
 from energybench.lab.torchvision_compat import import_torchvision
+from energybench.lab.transformers import SHAPES, build_causal_lm, build_vit, check_installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +22,38 @@ class Architecture:
 
     name: str
     parameters: int
-    """with 1000 classes, InceptionV3's auxiliary head included; `tiny` with 10"""
+    """with 1000 classes, InceptionV3's auxiliary head included; `tiny` and `vit` with 10, language models with 256"""
     minimum_pixels: int
-    """side of the smallest square image that reaches the head"""
+    """side of the smallest square image that reaches the head; 0 for language models"""
     head: str = "fc"
     """name of the last layer, whose shape depends on the classes"""
+    native_pixels: int = 224
+    """side of the images that the model was made for"""
+    unit: str = "images"
+    """what it predicts: a class for `images`, or the next one for `tokens`"""
+    imagenet: bool = True
+    """whether torchvision publishes ImageNet weights that fit"""
 
 
 _ARCHITECTURES = (
-    Architecture("tiny", 78_042, 8),
+    Architecture("tiny", 78_042, 8, native_pixels=16, imagenet=False),
+    Architecture("causal_lm", 1_035_360, 0, "network.lm_head", unit="tokens", imagenet=False),
+    Architecture("vit", 1_205_898, 4, "network.classifier", native_pixels=32, imagenet=False),
     Architecture("densenet121", 7_978_856, 29, "classifier"),
+    Architecture("causal_lm_10m", 10_818_432, 0, "network.lm_head", unit="tokens", imagenet=False),
     Architecture("resnet18", 11_689_512, 8),
     Architecture("resnet34", 21_797_672, 8),
     Architecture("resnet50", 25_557_032, 8),
-    Architecture("inception_v3", 27_161_264, 75),
+    Architecture("inception_v3", 27_161_264, 75, native_pixels=299),
     Architecture("resnet101", 44_549_160, 8),
     Architecture("resnet152", 60_192_808, 8),
     Architecture("alexnet", 61_100_840, 63, "classifier.6"),
+    Architecture("causal_lm_85m", 85_347_072, 0, "network.lm_head", unit="tokens", imagenet=False),
+    Architecture("vit_b_16", 86_567_656, 16, "network.classifier", imagenet=False),
     Architecture("convnext_base", 88_591_464, 32, "classifier.2"),
     Architecture("vgg16", 138_357_544, 32, "classifier.6"),
+    Architecture("causal_lm_1b", 1_013_008_384, 0, "network.lm_head", unit="tokens", imagenet=False),
+    Architecture("causal_lm_3b", 2_946_137_088, 0, "network.lm_head", unit="tokens", imagenet=False),
 )
 
 ARCHITECTURES = {architecture.name: architecture for architecture in _ARCHITECTURES}
@@ -56,6 +72,9 @@ NINE = (
 )
 """the study's models, cheapest fine-tune first, so that the first finished case is on the screen early"""
 
+TRANSFORMERS = ("causal_lm", "vit")
+"""the models of the study of transformers that run on a CPU; the larger ones are chosen by name"""
+
 AUXILIARY_PIXELS = 299
 """InceptionV3's auxiliary classifier convolves a 5 x 5 map that smaller images do not leave"""
 
@@ -68,17 +87,34 @@ def architecture(name: str) -> Architecture:
         raise UsageError(f"unknown model {name!r}; there are {', '.join(ARCHITECTURES)}") from None
 
 
-def build(name: str, classes: int, pixels: int) -> nn.Module:
-    """A model with random weights and a head for `classes`, for square images of `pixels`.
-
-    The weights come from torch's global generator: seed it to get the same model twice. InceptionV3 has its auxiliary
-    head from 299 pixels on. Raises UsageError on an unknown name, below the model's smallest image or two classes.
-    """
+def check_model(name: str, pixels: int) -> None:
+    """UsageError where the model is unknown, cannot take square images of `pixels`, or lacks its package."""
     entry = architecture(name)
     if pixels < entry.minimum_pixels:
         raise UsageError(f"{name} needs images of at least {entry.minimum_pixels} pixels, not {pixels}")
+    if name in SHAPES:
+        check_installed(name)
+        if (patch := SHAPES[name].patch) and pixels % patch:
+            raise UsageError(f"{name} needs images whose side is a multiple of {patch} pixels, not {pixels}")
+
+
+def build(name: str, classes: int, pixels: int, checkpoint: Path | None = None) -> nn.Module:
+    """A model with random weights and a head for `classes`, for square images of `pixels`.
+
+    For language models `classes` is the size of the vocabulary and `pixels` is not looked at. The architecture of a
+    `checkpoint` (a local folder as Hugging Face saves it) stands in for that of a language model's name. The weights
+    come from torch's global generator: seed it to get the same model twice. InceptionV3 has its auxiliary head from 299
+    pixels on. Raises UsageError where `check_model` does, below two classes, and on a checkpoint for other models.
+    """
+    check_model(name, pixels)
     if classes < 2:
         raise UsageError(f"{name} needs at least two classes, not {classes}")
+    if architecture(name).unit == "tokens":
+        return build_causal_lm(name, classes) if checkpoint is None else build_from(checkpoint)
+    if checkpoint is not None:
+        raise UsageError(f"{name} starts from a file of weights, and {checkpoint} is a folder; causal_lm takes one")
+    if name in SHAPES:
+        return build_vit(name, classes, pixels)
     if name == "tiny":
         return _tiny(classes)
     import_torchvision()

@@ -8,6 +8,7 @@ the user's cache under a key of everything that made it.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import tempfile
@@ -24,11 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from energybench.errors import DataError, UsageError
+from energybench.lab.checkpoint import checkpoint_folder, load_checkpoint
 from energybench.lab.data import Data
 from energybench.lab.finetune import arithmetic, device, evaluate, one_epoch, optimizer
-from energybench.lab.models import build, load_backbone
+from energybench.lab.models import architecture, build, load_backbone
 from energybench.lab.profiles import Recipe
 from energybench.lab.torchvision_compat import import_torchvision
+from energybench.lab.transformers import SHAPES, CausalLanguageModel
 
 WEIGHTS = ("auto", "imagenet", "pretrained", "none", "file:PATH")
 _SCHEMA = 1
@@ -71,12 +74,17 @@ def starting_weights(
 
     `weights`: `auto` takes torchvision's ImageNet weights where torch's hub cache already has them, else trains on
     the data; `imagenet` downloads them where needed; `pretrained` always trains on the data from random weights;
-    `none` keeps random weights; `file:PATH` reads a state dict. `apart` is entered with "pretraining" only around a
-    training that really happens.
+    `none` keeps random weights; `file:PATH` reads a state dict, or, for a language model, a local folder as Hugging
+    Face saves it, whose architecture stands in for the model's and whose tokens are expected in `data`. `apart` is
+    entered with "pretraining" only around a training that really happens.
     Raises UsageError on another `weights`, DataError where weights cannot be had or do not fit.
     """
     check_weights(weights)
-    model = _random(name, data, recipe)
+    checkpoint = checkpoint_folder(weights)
+    model = _random(name, data, recipe, checkpoint)
+    if isinstance(model, CausalLanguageModel) and checkpoint is not None:
+        load_checkpoint(model, checkpoint)
+        return _start(model, data, f"file:{checkpoint.name}")
     if weights.startswith("file:"):
         path = Path(weights.removeprefix("file:")).expanduser()
         _load_file(model, name, path, data)
@@ -84,22 +92,25 @@ def starting_weights(
     if weights == "none":
         return _start(model, data, "random")
     origin = "random"
-    if name != "tiny" and weights in ("auto", "imagenet"):
+    published = architecture(name).imagenet
+    if published and weights in ("auto", "imagenet"):
         state = _imagenet(name, download=weights == "imagenet")
         if state is not None:
             origin = "imagenet"
             if not load_backbone(model, name, state):
                 return _start(model, data, "imagenet")
     elif weights == "imagenet":
-        raise UsageError("tiny has no ImageNet weights; use --energy-weights auto")
+        raise UsageError(f"{name} has no ImageNet weights; use --energy-weights auto")
     if recipe.pretrain_images == 0:
         if origin == "imagenet":
             reason = f"its head has 1000 classes and {data.id} has {data.classes}"
-        else:
+        elif published:
             reason = "no ImageNet weights are in torch's hub cache"
+        else:
+            reason = "none are published"
         raise DataError(
-            f"{name} has no starting weights: {reason}, and this profile does not pretrain. "
-            "Use --energy-weights imagenet or file:PATH, or --energy-set pretrain_images=2000"
+            f"{name} has no starting weights: {reason}, and this profile does not pretrain. Use --energy-weights "
+            f"{'imagenet or ' if published else ''}file:PATH, or --energy-set pretrain_images=2000"
         )
     source = data.id if origin == "random" else f"{origin}+{data.id}"
     key = cache_key(name, data, recipe, origin)
@@ -153,7 +164,7 @@ def cache_folder() -> Path:
 
 def cache_key(name: str, data: Data, recipe: Recipe, origin: str) -> str:
     """sha256 of everything that decides what a pretraining ends with."""
-    made_by = {
+    made_by: dict[str, Any] = {
         "schema": _SCHEMA,
         "model": name,
         "origin": origin,
@@ -164,13 +175,19 @@ def cache_key(name: str, data: Data, recipe: Recipe, origin: str) -> str:
         "recipe": {key: value for key, value in recipe.as_facts().items() if key.startswith("pretrain_")},
         "torch": ".".join(torch.__version__.split(".")[:2]),
     }
+    # What is at its default or concerns other models stays out: entries from before there was a choice are found.
+    if recipe.powerprop != 1:
+        made_by["powerprop"] = recipe.powerprop
+    if name in SHAPES:
+        made_by["transformers"] = importlib.metadata.version("transformers")
+        made_by["context"] = data.context
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
 
 
-def _random(name: str, data: Data, recipe: Recipe) -> nn.Module:
+def _random(name: str, data: Data, recipe: Recipe, checkpoint: Path | None) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.pretrain_seed)
-        return build(name, data.classes, data.pixels).to(device())
+        return build(name, data.classes, data.pixels, checkpoint).to(device())
 
 
 def _start(model: nn.Module, data: Data, source: str, seconds: float = 0.0) -> Start:

@@ -101,8 +101,23 @@ def test_the_key_follows_what_made_the_weights_and_nothing_else() -> None:
 
     same = {key(), key(lr=0.5), key(epochs=2), key(patience=0), key(batch=7)}
     assert len(same) == 1
-    others = {key(pretrain_lr=0.5), key(pretrain_seed=1), key(pixels=8), key(split_seed=1)}
-    assert len(others | same) == 5
+    others = {key(pretrain_lr=0.5), key(pretrain_seed=1), key(pixels=8), key(split_seed=1), key(powerprop=2.0)}
+    assert len(others | same) == 6
+    assert same == {key(context=7), key(powerprop=1.0)}
+
+
+def test_the_key_of_a_language_model_follows_its_windows() -> None:
+    made = [recipe("quick", "causal_lm", context=context, pretrain_images=8) for context in (16, 17)]
+    keys = {cache_key("causal_lm", load("topics", chosen), chosen, "random") for chosen in made}
+    assert len(keys) == 2
+
+
+def test_a_language_model_is_pretrained_on_text_and_found_again() -> None:
+    chosen = recipe("quick", "causal_lm", context=8, pretrain_images=32, pretrain_epochs=1, evaluation_images=8)
+    data = load("topics", chosen)
+    first, again = (starting_weights("causal_lm", data, chosen) for _ in range(2))
+    assert (first.source, first.cached, again.cached) == ("topics", False, True)
+    torch.testing.assert_close(again.state_dict, first.state_dict, rtol=0, atol=0)
 
 
 def test_a_relative_cache_home_is_ignored_as_the_standard_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +176,10 @@ def test_what_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         start(weights="best")
     with pytest.raises(UsageError, match="tiny has no ImageNet weights"):
         start(weights="imagenet")
+    with pytest.raises(UsageError, match="vit has no ImageNet weights"):
+        start(recipe("quick", "vit", pixels=8), "imagenet", "vit")
+    with pytest.raises(DataError, match=r"vit has no starting weights: none are published.*Use --energy-weights file:"):
+        start(recipe("quick", "vit", pixels=8, pretrain_images=0), name="vit")
     with pytest.raises(DataError, match=r"no ImageNet weights are in torch's hub cache.*does not pretrain"):
         start(recipe("quick", "resnet18", pretrain_images=0), name="resnet18")
 

@@ -3,19 +3,19 @@ from __future__ import annotations
 import pytest
 
 from energybench.errors import UsageError
-from energybench.lab.models import NINE, architecture
+from energybench.lab.models import ARCHITECTURES, NINE, architecture, check_model
 from energybench.lab.profiles import PROFILES, parse_overrides, recipe
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("model", [*NINE, "resnet152", "tiny"])
+@pytest.mark.parametrize("model", ARCHITECTURES)
 def test_every_recipe_fits_its_model_and_its_sets_mean_something(profile: str, model: str) -> None:
     made = recipe(profile, model)
-    assert made.pixels >= architecture(model).minimum_pixels
+    check_model(model, made.pixels)
     assert min(made.search_images, made.evaluation_images, made.validation_images) >= 250
 
 
-@pytest.mark.parametrize("model", NINE)
+@pytest.mark.parametrize("model", [*NINE, "resnet152", "vit", "vit_b_16"])
 def test_the_quick_profile_fits_into_the_5000_embedded_images(model: str) -> None:
     made = recipe("quick", model)
     parts = (made.pretrain_images, made.train_images, made.validation_images, made.search_images)
@@ -27,7 +27,12 @@ def test_the_paper_profile_is_the_papers(model: str) -> None:
     made = recipe("paper", model)
     assert (made.optimizer, made.momentum, made.lr, made.weight_decay) == ("sgd", 0.9, 0.01, 1e-4)
     assert (made.patience, made.min_delta) == (3, 0.05)
-    assert made.pixels == (299 if model == "inception_v3" else 224)
+    assert made.pixels == architecture(model).native_pixels == (299 if model == "inception_v3" else 224)
+
+
+@pytest.mark.parametrize("model", ["tiny", "vit", *(name for name in ARCHITECTURES if name.startswith("causal_lm"))])
+def test_what_is_made_for_small_images_or_for_text_is_trained_alike_on_a_gpu(model: str) -> None:
+    assert recipe("standard", model) == recipe("quick", model)
 
 
 def test_overrides_beat_the_profile() -> None:
@@ -47,6 +52,9 @@ def test_overrides_beat_the_profile() -> None:
         ({"optimizer": "lion"}, "optimizer is one of sgd, adamw"),
         ({"precision": "fp8"}, "precision is one of"),
         ({"min_delta": "-0.1"}, "min_delta must be zero or"),
+        ({"context": "0"}, "context must be at least 1"),
+        ({"powerprop": "0.9"}, "powerprop must be a number of at least 1"),
+        ({"powerprop": "nan"}, "powerprop must be a number of at least 1"),
         ({"patience": "-1"}, "patience must not be negative"),
     ],
 )
