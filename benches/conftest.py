@@ -1,11 +1,14 @@
 """Chooses the cases of the study and hands them what they work on.
 
 `pytest benches/` runs test_finetune.py for the nine models and four compressors. The other files run when they are
-named by path or node id, or by `--energy-study NAME|all`, where NAME is the file's name without `test_` and `.py`.
+named by path or node id, or by `--energy-study NAME|all`, where NAME is the file's name without `test_` and `.py`;
+`paper` is another name of the main one. A file may say its own models and compressors in MODELS and COMPRESSORS; those
+of the command line stand in for either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -14,11 +17,13 @@ from energybench.errors import EnergybenchError
 
 HERE = Path(__file__).parent
 MAIN = "finetune"
-COMPRESSORS = ("none", "stego", "prune", "lowrank")
+ALIASES = {"paper": MAIN}
 
 try:
-    from energybench.compress import COMPRESSORS as KNOWN_COMPRESSORS
+    from energybench.compress import PAPER, compressor
+    from energybench.compress.precision import UnavailableError
     from energybench.lab.finetune import device
+    from energybench.lab.inference import WAYS
     from energybench.lab.models import ARCHITECTURES, NINE
     from energybench.lab.profiles import parse_overrides
     from energybench.lab.study import Study
@@ -31,23 +36,28 @@ STUDY = pytest.StashKey[Study]()
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Called once, after the plugin has merged the options: refuse a wrong command line before anything is trained."""
-    models, compressors = _chosen(config)
+    models = config.getoption("energy_models") or NINE
     for names, known, what in (
-        (models, ARCHITECTURES, "model"),
-        (compressors, KNOWN_COMPRESSORS, "compressor"),
-        (config.getoption("energy_study"), {*_studies(), "all"}, "study"),
+        (models, [*NINE, *(name for name in ARCHITECTURES if name not in NINE)], "model"),
+        (config.getoption("energy_study"), sorted({*_studies(), *ALIASES, "all"}), "study"),
     ):
         for name in names:
             if name not in known:
-                listed = [*NINE, *(key for key in known if key not in NINE)] if what == "model" else sorted(known)
-                raise pytest.UsageError(f"unknown {what} {name!r}; there are {', '.join(listed)}")
+                raise pytest.UsageError(f"unknown {what} {name!r}; there are {', '.join(known)}")
     try:
+        for name in config.getoption("energy_compressors") or ():
+            if name not in WAYS:
+                compressor(name)
         study = Study(
             profile=config.getoption("energy_profile") or ("standard" if device().type == "cuda" else "quick"),
             data_spec=config.getoption("energy_data"),
             weights=config.getoption("energy_weights"),
             overrides=parse_overrides(config.getoption("energy_set")),
             tolerance=config.getoption("energy_tolerance"),
+            relative=config.getoption("energy_relative_tolerance"),
+            epochs=config.getoption("energy_epochs"),
+            target=config.getoption("energy_target"),
+            slow=config.getoption("energy_slow_precision"),
         )
         for model in models:
             study.check(model)
@@ -71,10 +81,33 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Called for each test: one case per model and compressor, a model's cases side by side."""
-    if {"model", "compressor"} <= set(metafunc.fixturenames):
-        models, compressors = _chosen(metafunc.config)
-        pairs = [(model, compressor) for model in models for compressor in compressors]
-        metafunc.parametrize(("model", "compressor"), pairs, ids=["-".join(pair) for pair in pairs])
+    names = metafunc.fixturenames
+    if "model" not in names:
+        return
+    config, module = metafunc.config, metafunc.module
+    models = _distinct(config.getoption("energy_models") or getattr(module, "MODELS", NINE))
+    if "compressor" not in names:
+        metafunc.parametrize("model", models)
+        return
+    own = getattr(module, "COMPRESSORS", PAPER)
+    asked = config.getoption("energy_compressors") or own
+    compressors = _distinct(name for name in asked if name not in WAYS or name in own)
+    rows: list[tuple[object, ...]] = [(model, name) for model in models for name in compressors]
+    arguments = ["model", "compressor"]
+    if "points" in names:  # of tolerance; the baseline has none
+        arguments.append("points")
+        rows = [(*row, p) for row in rows for p in ((0.0,) if row[1] == "none" else module.POINTS)]
+    ids = ["-".join(f"{part:g}" if isinstance(part, float) else str(part) for part in row) for row in rows]
+    metafunc.parametrize(arguments, rows, ids=ids)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """Called for each test: a precision that this machine has no fast path for is skipped with the reason."""
+    try:
+        return (yield)
+    except UnavailableError as error:
+        pytest.skip(str(error))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -91,11 +124,9 @@ def study(request: pytest.FixtureRequest) -> Study:
     return request.config.stash[STUDY]
 
 
-def _chosen(config: pytest.Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Models and compressors of this session, without repetitions, in the order asked for."""
-    models = config.getoption("energy_models") or NINE
-    compressors = config.getoption("energy_compressors") or COMPRESSORS
-    return tuple(dict.fromkeys(models)), tuple(dict.fromkeys(compressors))
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Without repetitions, in the order asked for."""
+    return tuple(dict.fromkeys(names))
 
 
 def _studies() -> tuple[str, ...]:
@@ -104,7 +135,7 @@ def _studies() -> tuple[str, ...]:
 
 def _awake(config: pytest.Config, path: Path) -> bool:
     """Whether the cases of a file run: the main file where no other is asked for, and every file that is named."""
-    asked = config.getoption("energy_study")
+    asked = [ALIASES.get(name, name) for name in config.getoption("energy_study")]
     name = path.stem.removeprefix("test_")
     if name in asked or "all" in asked:
         return True

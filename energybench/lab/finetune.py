@@ -1,4 +1,4 @@
-"""Training loops of the lab: evaluation, one epoch, and a fine-tune with early stopping.
+"""Training loops of the lab: evaluation, one epoch, and a fine-tune that ends by a rule.
 
 The loops are bare on purpose: images in memory, indices in batches, one synchronisation per epoch. What a benchmark
 meters here is the model's work and not a framework's.
@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from energybench.compress.stochastic import StochasticRoundingSGD
 from energybench.errors import DataError, EnergybenchError, UsageError
 from energybench.lab.data import Data, Part
 from energybench.lab.profiles import Recipe
+from energybench.lab.stopping import EarlyStopping, Rule
 
 Lap = Callable[[str], AbstractContextManager[Any]]
 
@@ -34,6 +36,14 @@ class Hooks(Protocol):
         """Called after the last step of an epoch, before its validation."""
         ...
 
+    def finish(self) -> None:
+        """Called when training is over and the weights to be kept are in the model."""
+        ...
+
+    def scale(self, loss: Tensor) -> Tensor:
+        """The loss to call `backward` on."""
+        ...
+
 
 Training = Callable[[torch.optim.Optimizer], AbstractContextManager[Hooks]]
 
@@ -44,6 +54,7 @@ class Evaluation:
 
     correct: int
     total: int
+    """answers: images, or tokens of a language model"""
     loss: float
     """mean cross entropy in nats"""
 
@@ -72,10 +83,14 @@ class FineTune:
     """training images seen, all epochs together"""
     steps: int
     best_epoch: int
-    """1-based; the epoch of the lowest validation loss"""
+    """1-based; the epoch of the lowest validation loss, 0 where nothing was trained"""
     stopped_early: bool
     losses: tuple[float, ...]
     """validation loss after each epoch"""
+    accuracies: tuple[float, ...]
+    """validation accuracy after each epoch"""
+    reached: bool | None
+    """whether the target accuracy was reached; None where there was none"""
     train_losses: tuple[float, ...]
     evaluation: Evaluation
     """the restored weights on the evaluation images"""
@@ -85,33 +100,10 @@ class FineTune:
         """Share of the evaluation images that the restored weights get right."""
         return self.evaluation.accuracy
 
-
-@dataclass(slots=True)
-class EarlyStopping:
-    """Stops after `patience` epochs in a row whose loss fell by no more than `min_delta` below the best before.
-
-    The first epoch always counts as an improvement. A patience of 0 never stops. Two bests are kept: the one that
-    improvements are counted against moves only by more than `min_delta`; `best_epoch` is the lowest loss of all.
-    """
-
-    patience: int
-    min_delta: float
-    best_epoch: int = 0
-    lowest: float = math.inf
-    _reference: float = math.inf
-    _waited: int = 0
-    _epoch: int = field(default=0)
-
-    def update(self, loss: float) -> bool:
-        """Take the validation loss of the next epoch; True where training should stop now."""
-        self._epoch += 1
-        if loss < self.lowest:
-            self.lowest, self.best_epoch = loss, self._epoch
-        if loss < self._reference - self.min_delta:
-            self._reference, self._waited = loss, 0
-        else:
-            self._waited += 1
-        return 0 < self.patience <= self._waited
+    @property
+    def validation_accuracy(self) -> float | None:
+        """On the validation images, with the weights of the best epoch; None where nothing was trained."""
+        return self.accuracies[self.best_epoch - 1] if self.best_epoch else None
 
 
 def device() -> torch.device:
@@ -122,7 +114,12 @@ def device() -> torch.device:
 def optimizer(
     model: nn.Module, name: str, lr: float, weight_decay: float, momentum: float = 0.9
 ) -> torch.optim.Optimizer:
-    """torch's fused optimiser: one pass over the weights instead of several, 5 to 6 times faster on a CPU."""
+    """torch's fused optimiser: one pass over the weights instead of several, 5 to 6 times faster on a CPU.
+
+    SGD on weights in bfloat16 or float16 rounds stochastically, or most steps would be lost in rounding.
+    """
+    if name == "sgd" and any(p.dtype in (torch.bfloat16, torch.float16) for p in model.parameters()):
+        return StochasticRoundingSGD(model.parameters(), lr, momentum, weight_decay)
     if name == "sgd":
         return torch.optim.SGD(
             model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, fused=_fusable(model)
@@ -160,6 +157,7 @@ def arithmetic(precision: str) -> Iterator[None]:
 def evaluate(model: nn.Module, part: Part, batch: int = 100) -> Evaluation:
     """Count what the model gets right in a part, in evaluation mode; the mode is restored."""
     where = next(model.parameters()).device
+    total = 0
     correct = torch.zeros((), dtype=torch.int64, device=where)
     loss = torch.zeros((), dtype=torch.float64, device=where)
     training = model.training
@@ -170,9 +168,10 @@ def evaluate(model: nn.Module, part: Part, batch: int = 100) -> Evaluation:
                 logits = model(x)
                 correct += (logits.argmax(1) == y).sum()
                 loss += F.cross_entropy(logits.float(), y, reduction="sum")
+                total += y.numel()
     finally:
         model.train(training)
-    return Evaluation(int(correct), len(part), float(loss) / len(part))
+    return Evaluation(int(correct), total, float(loss) / total)
 
 
 def one_epoch(
@@ -183,6 +182,7 @@ def one_epoch(
     *,
     order: Tensor | None = None,
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    hooks: Hooks | None = None,
     number: int = 1,
 ) -> Epoch:
     """One pass over `part` in `order` (a permutation of its indices), with a step per batch.
@@ -205,7 +205,7 @@ def one_epoch(
             loss = F.cross_entropy(output[0], y) + 0.4 * F.cross_entropy(output[1], y)
         else:
             loss = F.cross_entropy(output, y)
-        loss.backward()
+        (loss if hooks is None else hooks.scale(loss)).backward()
         steps_with.step()
         rates.append(steps_with.param_groups[0]["lr"])
         if schedule is not None:
@@ -233,54 +233,65 @@ def fine_tune(
     seed: int = 0,
     lap: Lap | None = None,
     training: Training | None = None,
+    rule: Rule | None = None,
 ) -> FineTune:
-    """Train with early stopping on the validation loss, restore the best epoch's weights, evaluate them.
+    """Train until `rule` ends it, keep the weights that it says, evaluate them.
 
-    `seed` fixes the order of the images (dropout draws from torch's global generator). `lap` is called with `epoch`
-    around every pass and with `eval` around every validation and the last evaluation. `training` is a compressor's
-    context (`compressed.training`), entered with the optimiser. The model is trained where its parameters are.
+    `rule` is early stopping on the validation loss by default, as the recipe says. `seed` fixes the order of the images
+    (dropout draws from torch's global generator). `lap` is called with `epoch` around every pass and with `eval`
+    around every validation and the last evaluation. `training` is a compressor's context (`compressed.training`),
+    entered with the optimiser. The model is trained where its parameters are.
     Raises DivergenceError where a loss is not finite.
     """
     lap = lap or (lambda label: nullcontext())
+    rule = rule or EarlyStopping(recipe.patience, recipe.min_delta)
+    limit = rule.limit(recipe.epochs)
     steps_with = optimizer(model, recipe.optimizer, recipe.lr, recipe.weight_decay, recipe.momentum)
     generator = torch.Generator().manual_seed(seed)
-    stopping = EarlyStopping(recipe.patience, recipe.min_delta)
     best: dict[str, Tensor] = {}
     passes: list[Epoch] = []
-    losses: list[float] = []
+    seen: list[Evaluation] = []
     stop = False
     hooked = nullcontext(None) if training is None else training(steps_with)
     with arithmetic(recipe.precision), hooked as hooks:
-        while not stop and len(passes) < recipe.epochs:
+        if rule.looks_first:
+            with lap("eval"):
+                stop = rule.look(evaluate(model, data.validation))
+        while not stop and len(passes) < limit:
             number = len(passes) + 1
             with lap("epoch"):
                 order = torch.randperm(len(data.train), generator=generator)
-                passes.append(one_epoch(model, data.train, steps_with, recipe.batch, order=order, number=number))
+                passes.append(
+                    one_epoch(model, data.train, steps_with, recipe.batch, order=order, hooks=hooks, number=number)
+                )
                 if hooks is not None:
                     hooks.epoch_end()
             with lap("eval"):
-                loss = evaluate(model, data.validation).loss
-            if not math.isfinite(loss):
+                seen.append(evaluate(model, data.validation))
+            if not math.isfinite(seen[-1].loss):
                 raise DivergenceError(
-                    f"the validation loss is {loss} after epoch {number} at a learning rate of {recipe.lr:g}; "
-                    "lower it with --energy-set lr=..."
+                    f"the validation loss is {seen[-1].loss} after epoch {number} at a learning rate of "
+                    f"{recipe.lr:g}; lower it with --energy-set lr=..."
                 )
-            losses.append(loss)
-            stop = stopping.update(loss)
-            if stopping.best_epoch == number and not stop and number < recipe.epochs:
+            stop = rule.update(seen[-1])
+            if rule.restores and rule.best_epoch == number and not stop and number < limit:
                 _copy(model, best)
-        if best and stopping.best_epoch < len(passes):
+        if rule.restores and best and rule.best_epoch < len(passes):
             model.load_state_dict(best)
         best.clear()
+        if hooks is not None:
+            hooks.finish()
         with lap("eval"):
             final = evaluate(model, data.evaluation)
     return FineTune(
         epochs=len(passes),
         images=sum(item.images for item in passes),
         steps=sum(item.steps for item in passes),
-        best_epoch=stopping.best_epoch,
+        best_epoch=rule.best_epoch if rule.restores else len(passes),
         stopped_early=stop,
-        losses=tuple(losses),
+        losses=tuple(item.loss for item in seen),
+        accuracies=tuple(item.accuracy for item in seen),
+        reached=rule.reached,
         train_losses=tuple(item.loss for item in passes),
         evaluation=final,
     )

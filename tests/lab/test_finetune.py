@@ -14,7 +14,6 @@ from energybench.lab import finetune
 from energybench.lab.data import Data, TensorPart, load
 from energybench.lab.finetune import (
     DivergenceError,
-    EarlyStopping,
     Evaluation,
     arithmetic,
     evaluate,
@@ -24,6 +23,7 @@ from energybench.lab.finetune import (
 )
 from energybench.lab.models import build
 from energybench.lab.profiles import Recipe, recipe
+from energybench.lab.stopping import FixedEpochs, UntilTarget
 
 
 def random_part(images: int, classes: int = 3, seed: int = 0) -> TensorPart:
@@ -40,27 +40,6 @@ def random_data() -> Data:
 def linear() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 3))
-
-
-@pytest.mark.parametrize(
-    ("losses", "patience", "stops_at", "best"),
-    [
-        # The first epoch always improves on nothing; three small falls in a row are not improvements.
-        ([1.0, 0.99, 0.98, 0.97, 0.5], 3, 4, 4),
-        # Falls of more than 0.05 count against the last that did, so a slow slide adds up.
-        ([1.0, 0.96, 0.94, 0.92, 0.88, 0.80], 3, None, 6),
-        ([1.0, 2.0, 2.0, 0.9, 2.0, 2.0, 2.0], 3, 7, 4),
-        ([1.0, 1.0], 1, 2, 1),
-        ([1.0, 1.0, 1.0, 1.0, 1.0], 0, None, 1),
-    ],
-)
-def test_early_stopping_counts_epochs_without_improvement(
-    losses: list[float], patience: int, stops_at: int | None, best: int
-) -> None:
-    stopping = EarlyStopping(patience, 0.05)
-    stopped = next((number for number, loss in enumerate(losses, 1) if stopping.update(loss)), None)
-    assert stopped == stops_at
-    assert stopping.best_epoch == best
 
 
 def test_the_best_epochs_weights_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +76,13 @@ def test_epochs_and_evaluations_are_laps_and_hooks_hear_of_every_epoch() -> None
         def epoch_end(self) -> None:
             heard.append("epoch")
 
+        def finish(self) -> None:
+            heard.append("finish")
+
+        def scale(self, loss: Tensor) -> Tensor:
+            heard.append("step")
+            return loss
+
     @contextmanager
     def training(steps_with: torch.optim.Optimizer) -> Iterator[Hooks]:
         heard.append("open")
@@ -107,7 +93,79 @@ def test_epochs_and_evaluations_are_laps_and_hooks_hear_of_every_epoch() -> None
     assert done.epochs == 2
     assert not done.stopped_early
     assert laps == ["epoch", "eval"] * 2 + ["eval"]
-    assert heard == ["open", "epoch", "epoch", "close"]
+    assert heard == ["open", *["step"] * 3, "epoch", *["step"] * 3, "epoch", "finish", "close"]
+
+
+def test_a_scaled_loss_is_what_the_gradients_come_from() -> None:
+    class Doubling:
+        def epoch_end(self) -> None: ...
+
+        def finish(self) -> None: ...
+
+        def scale(self, loss: Tensor) -> Tensor:
+            return 2 * loss
+
+    part, twice, plain = random_part(8), linear(), linear()
+    one_epoch(twice, part, torch.optim.SGD(twice.parameters(), 0.1), 8, hooks=Doubling())
+    one_epoch(plain, part, torch.optim.SGD(plain.parameters(), 0.2), 8)
+    torch.testing.assert_close(twice.state_dict(), plain.state_dict())
+
+
+def test_no_epochs_leave_the_model_as_it_was_and_evaluate_it_once() -> None:
+    model, data = linear(), random_data()
+    before = model.state_dict()["1.weight"].clone()
+    done = fine_tune(model, data, Recipe(epochs=3, batch=8), rule=FixedEpochs(0))
+    assert (done.epochs, done.best_epoch, done.losses, done.validation_accuracy) == (0, 0, (), None)
+    assert done.evaluation == evaluate(model, data.evaluation)
+    assert torch.equal(model.state_dict()["1.weight"], before)
+
+
+def test_fixed_epochs_go_on_where_early_stopping_would_end_and_beyond_the_recipes_limit() -> None:
+    done = fine_tune(linear(), random_data(), Recipe(epochs=2, patience=1, batch=8), rule=FixedEpochs(5))
+    assert done.epochs == len(done.losses) == len(done.accuracies) == 5
+
+
+def test_a_target_ends_the_training_in_the_epoch_that_reaches_it_and_keeps_its_weights() -> None:
+    model, data = linear(), random_data()
+    free = fine_tune(model, data, Recipe(epochs=9, batch=8, lr=0.05), rule=FixedEpochs(9), seed=3)
+    best = max(free.accuracies)
+    first = free.accuracies.index(best) + 1
+    again = linear()
+    rule = UntilTarget(best)
+    if evaluate(again, data.validation).accuracy >= best:
+        pytest.fail("the untrained model is at the target already: choose other data")
+    done = fine_tune(again, data, Recipe(epochs=9, batch=8, lr=0.05), rule=rule, seed=3)
+    assert (done.epochs, done.reached, done.best_epoch) == (first, True, first)
+    assert evaluate(again, data.validation).accuracy == best
+
+
+def test_a_target_that_the_model_has_already_needs_no_epoch_and_one_out_of_reach_is_not_reached() -> None:
+    assert fine_tune(linear(), random_data(), Recipe(batch=8), rule=UntilTarget(0.0)).epochs == 0
+    done = fine_tune(linear(), random_data(), Recipe(epochs=2, batch=8), rule=UntilTarget(1.0, most=3))
+    assert (done.epochs, done.reached) == (3, False)
+
+
+def test_an_accuracy_counts_answers_not_examples() -> None:
+    class Tokens:
+        def __len__(self) -> int:
+            return 2
+
+        def batches(self, batch: int, device: torch.device, order: Tensor | None = None) -> Iterator[Any]:
+            yield torch.tensor([[0, 1], [1, 0]]), torch.tensor([[0, 1], [1, 1]])
+
+    table = nn.Embedding.from_pretrained(torch.eye(2), freeze=False)
+    model = nn.Sequential(table, Transpose())
+    seen = evaluate(model, Tokens())
+    assert (seen.correct, seen.total) == (3, 4)
+    right, wrong = math.log(1 + math.exp(-1)), math.log(1 + math.exp(1))
+    assert seen.loss == pytest.approx((3 * right + wrong) / 4)
+
+
+class Transpose(nn.Module):
+    """[B, T, V] as [B, V, T], which is how losses over tokens want their logits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.transpose(1, 2)
 
 
 def test_the_same_seed_trains_the_same_model_and_another_does_not() -> None:
