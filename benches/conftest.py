@@ -24,7 +24,7 @@ try:
     from energybench.compress.precision import UnavailableError
     from energybench.lab.finetune import device
     from energybench.lab.inference import WAYS
-    from energybench.lab.models import ARCHITECTURES, NINE
+    from energybench.lab.models import ARCHITECTURES, NINE, TRANSFORMERS
     from energybench.lab.profiles import parse_overrides
     from energybench.lab.study import Study
 except ModuleNotFoundError as error:
@@ -36,7 +36,7 @@ STUDY = pytest.StashKey[Study]()
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Called once, after the plugin has merged the options: refuse a wrong command line before anything is trained."""
-    models = config.getoption("energy_models") or NINE
+    models = config.getoption("energy_models") or ()
     for names, known, what in (
         (models, [*NINE, *(name for name in ARCHITECTURES if name not in NINE)], "model"),
         (config.getoption("energy_study"), sorted({*_studies(), *ALIASES, "all"}), "study"),
@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
             target=config.getoption("energy_target"),
             slow=config.getoption("energy_slow_precision"),
         )
-        for model in models:
+        for model in models or _awake_models(config):
             study.check(model)
     except EnergybenchError as error:
         raise pytest.UsageError(str(error)) from None
@@ -122,6 +122,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def study(request: pytest.FixtureRequest) -> Study:
     """Data, weights and compressed models, made once and shared by the rounds of a case."""
     return request.config.stash[STUDY]
+
+
+def _awake_models(config: pytest.Config) -> Iterable[str]:
+    """The models of the files that will run, where none is named: a transformer file has its own."""
+    asked = {ALIASES.get(name, name) for name in config.getoption("energy_study")}
+    if not _awake(config, HERE / "test_transformer.py") or "all" in asked:
+        return NINE
+    others = any(_awake(config, HERE / f"test_{name}.py") for name in _studies() if name != "transformer")
+    return (*(NINE if others else ()), *TRANSFORMERS)
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def test_capacity(energy: Any, study: Study, model: str, rule: str, scope: str) 
             lambda candidate: evaluate(candidate, data.search).accuracy,
             rule=rule,
             scope=scope,
-            evaluation_size=len(data.search),
+            evaluation_size=data.search.predictions,
             tolerance=study.tolerance,
             relative=study.relative,
             adaptive=scope == "layers" and study.profile == "quick",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -128,11 +128,9 @@ class Compressor(ABC):
     def _compress(self, request: Request) -> Compressed: ...
 
     def given(self) -> dict[str, Any]:
-        """The parameters by name, as plain values."""
-        from dataclasses import asdict, is_dataclass
-
+        """The parameters by name, as JSON types."""
         assert is_dataclass(self)
-        return asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)

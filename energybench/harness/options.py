@@ -135,7 +135,7 @@ _VALUES = (
     _Option("profile", profile, "NAME", f"{', '.join(PROFILES)} (default: standard with a GPU, else quick)"),
     _Option("models", words, "NAME,...", "models to run, for suites that choose by model"),
     _Option("compressors", words, "NAME,...", "compressors to run: none, stego, prune, lowrank"),
-    _Option("data", str, "SPEC", "auto, mnist5k, digits, imagefolder:PATH or imagenet:PATH", "auto"),
+    _Option("data", str, "SPEC", "auto, mnist5k, digits, imagefolder:PATH, imagenet:PATH, topics or text:PATH", "auto"),
     _Option("weights", str, "SPEC", "auto, imagenet, pretrained, none or file:PATH", "auto"),
     _Option(
         "study",

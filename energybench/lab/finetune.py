@@ -154,8 +154,11 @@ def arithmetic(precision: str) -> Iterator[None]:
             place.allow_tf32 = value
 
 
-def evaluate(model: nn.Module, part: Part, batch: int = 100) -> Evaluation:
-    """Count what the model gets right in a part, in evaluation mode; the mode is restored."""
+def evaluate(model: nn.Module, part: Part, batch: int | None = None) -> Evaluation:
+    """Count what the model gets right in a part, in evaluation mode; the mode is restored.
+
+    `batch` is the part's own `evaluation_batch` by default.
+    """
     where = next(model.parameters()).device
     total = 0
     correct = torch.zeros((), dtype=torch.int64, device=where)
@@ -164,7 +167,7 @@ def evaluate(model: nn.Module, part: Part, batch: int = 100) -> Evaluation:
     model.eval()
     try:
         with torch.inference_mode():
-            for x, y in part.batches(batch, where):
+            for x, y in part.batches(batch or part.evaluation_batch, where):
                 logits = model(x)
                 correct += (logits.argmax(1) == y).sum()
                 loss += F.cross_entropy(logits.float(), y, reduction="sum")

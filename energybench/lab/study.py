@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from energybench.compress import Compressed, CompressionReport, Compressor, compressor
-from energybench.errors import UsageError
 from energybench.lab.checkpoint import checkpoint_folder
 from energybench.lab.data import Data, check_data, default_data, example_input, load
 from energybench.lab.finetune import device, evaluate, fine_tune
 from energybench.lab.intensity import Intensity, training_intensity
-from energybench.lab.models import architecture, build, count_parameters
+from energybench.lab.models import build, check_model, count_parameters
 from energybench.lab.pretrain import Start, check_weights, starting_weights
 from energybench.lab.profiles import Recipe, recipe
 from energybench.lab.stopping import UntilTarget
@@ -124,9 +123,7 @@ class Study:
 
     def check(self, model: str) -> None:
         """UsageError for what is wrong with these choices for a model and can be said before anything runs."""
-        smallest = architecture(model).minimum_pixels
-        if (pixels := self.recipe(model).pixels) < smallest:
-            raise UsageError(f"{model} needs images of at least {smallest} pixels, not {pixels}")
+        check_model(model, self.recipe(model).pixels)
         if self.data_spec != "auto":
             check_data(self.data_spec, model)
         check_weights(self.weights)
@@ -246,7 +243,7 @@ def _compress(compressor: Compressor, model: nn.Module, data: Data, example: Ten
         return compressor(
             model,
             lambda candidate: evaluate(candidate, data.search).accuracy,
-            evaluation_size=len(data.search),
+            evaluation_size=data.search.predictions,
             inplace=True,
             example_input=example,
         )

@@ -109,7 +109,7 @@ def train_once(compressed: Compressed, inputs: Tensor) -> Any:
 @pytest.mark.parametrize("name", NINE)
 def test_half_the_channels_of_every_model_are_three_quarters_of_its_cost(name: str) -> None:
     torch.manual_seed(0)
-    pixels = architecture(name).minimum_pixels
+    pixels = max(32, architecture(name).minimum_pixels)
     model = build(name, 10, pixels)
     images = torch.randn(2, 3, pixels, pixels)
     compressed = ChannelPruning(0.5)(model, example_input=images[:1], inplace=True)

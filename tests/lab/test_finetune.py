@@ -147,6 +147,9 @@ def test_a_target_that_the_model_has_already_needs_no_epoch_and_one_out_of_reach
 
 def test_an_accuracy_counts_answers_not_examples() -> None:
     class Tokens:
+        evaluation_batch = 2
+        predictions = 4
+
         def __len__(self) -> int:
             return 2
 
