@@ -32,6 +32,30 @@ def test_the_example_runs_and_leaves_a_stored_run(pytester: pytest.Pytester) -> 
     assert len(list(pytester.path.glob(".benchmarks/*/0001_*.json"))) == 1
 
 
+def test_the_three_lines_that_compress_a_model_run(tmp_path: Path) -> None:
+    (example,) = [block for block in blocks("python") if "StegoReduction(" in block]
+    file = tmp_path / "compress.py"
+    file.write_text(example, encoding="utf-8")
+    done = subprocess.run([sys.executable, "-W", "error", file], capture_output=True, text=True, check=True, cwd=ROOT)
+    bits, rule, effect, _ = done.stdout.split()
+    assert 0 < int(bits) <= 32
+    assert (rule, effect) == ("truncate", "simulated")
+
+
+def test_the_table_of_compressors_names_every_one() -> None:
+    from energybench.compress import COMPRESSORS
+
+    table = README.partition("| name in case ids |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z_0-9]+)`", "\n".join(row.split("|")[1] for row in table.splitlines() if "|" in row[1:])))
+    assert set(COMPRESSORS) - {"none"} <= named
+
+
+def test_the_table_of_studies_names_every_file() -> None:
+    files = {path.stem.removeprefix("test_") for path in (ROOT / "benches").glob("test_*.py")} - {"finetune"}
+    table = README.partition("| `--energy-study` |")[2].partition("\n\n")[0]
+    assert files | {"paper"} == set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_shown_command_succeeds_in_a_fresh_clone(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, *arguments = shlex.split(command)
