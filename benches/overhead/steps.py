@@ -1,6 +1,6 @@
 """What does the lab's loop cost, and what do memory format and compiler change? Training steps side by side.
 
-    python benches/overhead/steps.py [--models tiny,resnet18] [--rounds 15] [--steps 8] [--batch 32] [--variants]
+    python benches/overhead/steps.py [--models tiny,resnet18] [--rounds 60] [--steps 3] [--batch 32] [--variants]
 
 `lab` is `lab.finetune.one_epoch` over images in memory, with all that a fine-tune does in a step; `bare` is the
 plainest loop over batches that were made beforehand, with the same optimiser. In every round both train the same
@@ -137,8 +137,8 @@ def main() -> None:
     """Print a table per model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="tiny,resnet18", help="names, separated by commas")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=8, help="in one round")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=3, help="in one round")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--variants", action="store_true", help="channels_last and torch.compile too")
     given = parser.parse_args()

@@ -7,21 +7,28 @@ with compressed.training(optimizer) as hooks:
 
 from __future__ import annotations
 
+from energybench.compress.capacity import Capacity, capacity_curve
 from energybench.compress.chain import Chain
+from energybench.compress.channels import ChannelPruning
 from energybench.compress.compressed import Compressed, Compressor, NoCompression, Request
 from energybench.compress.lowrank import LowRank
 from energybench.compress.named import COMPRESSORS, PAPER, compressor
+from energybench.compress.packing import pack, unpack
+from energybench.compress.payload import embed, extract, room
 from energybench.compress.perturbation import Perturbation
 from energybench.compress.prune import Pruning
 from energybench.compress.report import CompressionReport, Effect, Evidence, Size, forward_flops, size_of
 from energybench.compress.search import Evaluate
 from energybench.compress.stego import StegoReduction
+from energybench.compress.stochastic import StochasticRoundingSGD
 from energybench.compress.upkeep import TrainingHooks, Upkeep
 
 __all__ = [
     "COMPRESSORS",
     "PAPER",
+    "Capacity",
     "Chain",
+    "ChannelPruning",
     "Compressed",
     "CompressionReport",
     "Compressor",
@@ -35,9 +42,16 @@ __all__ = [
     "Request",
     "Size",
     "StegoReduction",
+    "StochasticRoundingSGD",
     "TrainingHooks",
     "Upkeep",
+    "capacity_curve",
     "compressor",
+    "embed",
+    "extract",
     "forward_flops",
+    "pack",
+    "room",
     "size_of",
+    "unpack",
 ]

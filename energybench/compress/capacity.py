@@ -152,7 +152,7 @@ def capacity_curve(
     levels = Levels(list(weights.values()), sources, rule, seed)
     allowed = Tolerance(tolerance, evaluation_size, relative=relative)
 
-    def at(bits: int, places: Sequence[int] | None) -> float:
+    def at(places: Sequence[int] | None, bits: int) -> float:
         levels.bring(bits, places)
         return evaluation(model)
 
@@ -161,10 +161,10 @@ def capacity_curve(
         sweep = partial(_curve, reference=reference, allowed=allowed, adaptive=adaptive)
         whole, layers = None, {}
         if scope == "whole":
-            whole = sweep(lambda bits: at(bits, None))
+            whole = sweep(partial(at, None))
         else:
             for layer, places in places_by_layer(list(weights)).items():
-                layers[layer] = sweep(lambda bits, places=places: at(bits, places))  # type: ignore[misc]
+                layers[layer] = sweep(partial(at, places))
                 levels.bring(0, places)
     finally:
         levels.restore()

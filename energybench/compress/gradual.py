@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from energybench.compress.magnitudes import Magnitudes, zero_below
 from energybench.compress.search import check_share
-from energybench.compress.upkeep import Attached, apply_mask
-from energybench.errors import CompressionError, UsageError
+from energybench.compress.upkeep import Attached, apply_mask, trained_parameter
+from energybench.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -86,18 +85,3 @@ class _MasksGrowing(Attached):
             weights: list[Tensor] = list(group)
             magnitudes = Magnitudes(weights)
             zero_below(magnitudes.threshold(round(amount * magnitudes.total)), weights, weights, masks)
-
-
-def trained_parameter(model: nn.Module, name: str) -> nn.Parameter:
-    """The parameter that an optimiser trains under `name`: itself, or what stands behind a parametrisation of it.
-
-    CompressionError where the model has none of that name.
-    """
-    path, _, leaf = name.rpartition(".")
-    try:
-        module = model.get_submodule(path)
-        if parametrize.is_parametrized(module, leaf):
-            return module.get_parameter(f"parametrizations.{leaf}.original")
-        return module.get_parameter(leaf)
-    except AttributeError:
-        raise CompressionError(f"{name} is gone from the model, so it cannot be kept compressed in training") from None

@@ -34,7 +34,7 @@ class KeepBits:
         """Begin. What a later compressor of a chain has replaced is left out; CompressionError where nothing is left,
         or where a weight is not float32 any more."""
         here = dict(model.named_parameters())
-        weights = [
+        weights: list[tuple[Tensor, int, int]] = [
             (here[name], bits, place) for place, (name, bits) in enumerate(self.bits.items()) if name in here and bits
         ]
         if not weights:

@@ -88,8 +88,8 @@ def _names(module: nn.Module, cover: Sequence[str]) -> list[str]:
         names += ["weight"] if "weights" in cover else []
         names += ["bias"] if "biases" in cover and getattr(module, "bias", None) is not None else []
     elif isinstance(module, nn.MultiheadAttention):
-        wanted = (*_ATTENTION_WEIGHTS,) if "weights" in cover else ()
-        wanted += ("in_proj_bias",) if "biases" in cover else ()
+        wanted = [*_ATTENTION_WEIGHTS] if "weights" in cover else []
+        wanted += ["in_proj_bias"] if "biases" in cover else []
         names += [name for name in wanted if getattr(module, name, None) is not None]
     elif "norms" in cover and (isinstance(module, _NORMS) or kind.__name__.endswith("Norm")):
         names += [name for name in ("weight", "bias") if isinstance(getattr(module, name, None), Tensor)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -69,14 +70,18 @@ def search_layers(
         own = accuracy(bits)
         wanted = own if reference is None else reference
 
-        def passes(state: dict[str, int]) -> bool:
-            return tolerance.met(wanted, accuracy(state))
+        def together(level: int) -> bool:
+            return tolerance.met(wanted, accuracy(dict.fromkeys(layers, level)))
 
-        whole = largest_passing(lambda level: passes(dict.fromkeys(layers, level)), 32, verify=True).index
+        threshold = largest_passing(together, 32, verify=True)
+        whole = threshold.index
         bits = dict.fromkeys(layers, whole)
+
+        def alone(layer: str, more: int) -> bool:
+            return tolerance.met(wanted, accuracy({**bits, layer: whole + more}))
+
         for layer in sorted(layers, key=lambda name: -numel[name]):
-            top = largest_passing(lambda more, layer=layer: passes({**bits, layer: whole + more}), 32 - whole)
-            bits[layer] = whole + top.index
+            bits[layer] = whole + largest_passing(partial(alone, layer), 32 - whole).index
         chosen = accuracy(bits)  # known: this only brings the weights there
     except BaseException:
         levels.restore()
@@ -87,6 +92,9 @@ def search_layers(
         for key, value in accuracies.items()
     }
     notes = list(tolerance.notes(wanted))
+    if not threshold.monotone:
+        failed = ", ".join(str(level) for level, passed in threshold.tried.items() if level < whole and not passed)
+        notes.append(f"accuracy is not monotone: {failed} failed although more bits of the whole model passed")
     if not any(bits.values()):
         notes.append(f"no layer can lose a bit for at most {tolerance.words} of accuracy: model unchanged")
     evidence = Evidence(evaluation.calls - begun, evaluation.size, own, chosen, tuple(sorted(curve)))

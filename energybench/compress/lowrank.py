@@ -70,6 +70,7 @@ class LowRank(Compressor):
             raise UsageError(f"LowRank: give energy, rank or budget, not both {' and '.join(given)}")
         if isinstance(self.rank, Mapping):
             _check_ranks(self.rank)
+            object.__setattr__(self, "rank", dict(self.rank))
         elif given:
             check_share("LowRank", given[0], getattr(self, given[0]), zero=False)
         belongs = "global" if given == ["budget"] else "layer"

@@ -46,12 +46,17 @@ class Magnitudes:
     def _histogram(self, base: int, shift: int, bits: int) -> Tensor:
         """How many magnitudes are in each of the 2 ** bits bins of width 2 ** shift that begin at `base`."""
         bins = 1 << bits
+        everything = bits + shift == 31
         counts = torch.zeros(bins + 2, dtype=torch.int64)
         for tensor in self._tensors:
             for (values,) in chunks(tensor):
+                index = values.view(torch.int32).bitwise_and(_MAGNITUDE)
+                if everything:
+                    counts[1:-1] += torch.bincount(index.bitwise_right_shift_(shift), minlength=bins).cpu()
+                    continue
                 # What lies outside is clamped into one bin before and one behind: cheaper than taking it out.
-                index = values.view(torch.int32).bitwise_and(_MAGNITUDE).sub_(base).bitwise_right_shift_(shift)
-                counts += torch.bincount(index.clamp_(-1, bins).add_(1), minlength=bins + 2).cpu()
+                index.sub_(base).bitwise_right_shift_(shift).clamp_(-1, bins).add_(1)
+                counts += torch.bincount(index, minlength=bins + 2).cpu()
         return counts[1:-1]
 
 
@@ -68,14 +73,17 @@ def zero_below(
         marked = () if kept is None else (kept[index],)
         for values, result, *mask in chunks(source, target, *marked):
             pattern = values.view(torch.int32)
-            magnitudes = pattern.bitwise_and(_MAGNITUDE)
-            keep = torch.ge(magnitudes, threshold.bits, out=mask[0] if mask else None)
-            equal = magnitudes == threshold.bits if ties else None
+            stays = pattern.bitwise_and(_MAGNITUDE)
+            equal = stays == threshold.bits if ties else None
+            # All bits of what stays, none of what goes: the sign of a difference, faster than a comparison.
+            stays.sub_(threshold.bits).bitwise_right_shift_(31).bitwise_not_()
             if equal is not None and equal.any():
                 places = equal.nonzero().squeeze(1)[:ties]
-                keep[places] = False
+                stays[places] = 0
                 ties -= len(places)
-            torch.bitwise_and(pattern, keep.to(torch.int32).neg_(), out=result.view(torch.int32))
+            for keep in mask:
+                keep.view(torch.int8).copy_(stays.neg())
+            torch.bitwise_and(pattern, stays, out=result.view(torch.int32))
 
 
 def marked_zeros(tensors: Sequence[Tensor], threshold: Threshold) -> list[Tensor]:

@@ -129,9 +129,15 @@ def unpack(source: Packed | bytes | str | Path) -> dict[str, Tensor]:
         return _read(file, path.stat().st_size)
 
 
-def packed_bytes(model: nn.Module, bits: Mapping[str, int]) -> int:
-    """Bytes of `model` packed without compression, without packing it; `bits` by the name of the covered tensor."""
-    entries = _entries(model.state_dict(), bits)
+def packed_bytes(model: nn.Module, bits: Mapping[str, int]) -> int | None:
+    """Bytes of `model` packed without compression, without packing it; `bits` by the name of the covered tensor.
+
+    None where its state dict holds what `pack` refuses.
+    """
+    try:
+        entries = _entries(model.state_dict(), bits)
+    except CompressionError:
+        return None
     return sum(entry.size for entry in entries) + len(_header(entries, "none")) + 4
 
 
@@ -186,8 +192,8 @@ def _write(file: IO[bytes], entries: Sequence[_Entry], state: Mapping[str, Tenso
     checksum = 0
     for entry in entries:
         for piece in () if entry.same_as is not None else _pieces(state[entry.name], entry.bits):
-            checksum = zlib.crc32(piece, checksum)
-            file.write(piece if compressor is None else compressor.compress(piece))
+            checksum = zlib.crc32(piece.data, checksum)
+            file.write(piece.data if compressor is None else compressor.compress(piece.data))
     if compressor is not None:
         file.write(compressor.flush())
     file.write(struct.pack("<I", checksum))

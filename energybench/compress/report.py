@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from energybench.compress.lowbit import dense, stored_tensors
+
 ZLIB_BLOCK_BYTES = 1 << 16
 ZLIB_BLOCKS = 64
 
@@ -98,7 +100,7 @@ class CompressionReport:
     dtype: str | None = None
     """what the weights or their arithmetic became where that was realised, such as `bfloat16`; None: float32"""
     bytes_packed: int | None = None
-    """the state dict as energybench packs it (bit-packed, then compressed), after; None where it was not packed"""
+    """the state dict with only the kept bits, as `packing.pack(compression="none")` writes it; None where it cannot"""
     parts: tuple[CompressionReport, ...] = ()
     """the reports of a chain's compressors, in their order"""
     notes: tuple[str, ...] = field(default=())
@@ -172,11 +174,14 @@ def wilson_interval(accuracy: float, size: int, confidence: float = 0.95) -> tup
 def size_of(model: nn.Module, example_input: Tensor | None = None) -> Size:
     """Measure `model`; with `example_input` (batch first) its forward FLOPs per example are counted too."""
     parameters = list(model.parameters())
-    stored = _distinct(model.state_dict(keep_vars=True).values())
+    entries = _distinct(model.state_dict(keep_vars=True).values())
+    # A quantised tensor is a wrapper of several plain ones.
+    stored = [plain for entry in entries for plain in stored_tensors(entry.detach())]
+    held = (*parameters, *model.buffers())
     return Size(
         parameters=sum(parameter.numel() for parameter in parameters),
-        nonzero=sum(int(torch.count_nonzero(parameter.detach())) for parameter in parameters),
-        bytes_memory=sum(tensor.nbytes for tensor in (*parameters, *model.buffers())),
+        nonzero=sum(int(torch.count_nonzero(dense(parameter.detach()))) for parameter in parameters),
+        bytes_memory=sum(plain.nbytes for tensor in held for plain in stored_tensors(tensor.detach())),
         bytes_disk=sum(tensor.nbytes for tensor in stored),
         bytes_zlib=_zlib_bytes(stored),
         flops=None if example_input is None else forward_flops(model, example_input),

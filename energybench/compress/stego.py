@@ -35,8 +35,8 @@ class StegoReduction(Compressor):
     - `random`: overwritten by random bits of `seed`, the rule of the capacity's first papers;
     - `stochastic`: rounded up or down by chance, unbiased, by `seed`.
 
-    `when`: `once` (the first optimiser step fills the bits again), and beside it again after each `epoch`, at the `end`
-    of the training, or after every `step` of the optimiser. The default rule is `truncate`, at each step `stochastic`:
+    `when`: `once` (the first optimiser step fills the bits again), or also after each `epoch`, at the `end` of the
+    training, or after every `step` of the optimiser. The default rule is `truncate`, at each step `stochastic`:
     training in 32 - bits bits. The other rules at each step are an ablation (they shrink, freeze or shake the weights),
     and the report says so.
 

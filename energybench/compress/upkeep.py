@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
 
 from energybench.compress.layers import chunks
+from energybench.errors import CompressionError
 
 
 class Attached:
@@ -63,7 +65,13 @@ class TrainingHooks:
 
     def __enter__(self) -> TrainingHooks:
         self._finished = False
-        self._attached = [upkeep.attach(self._model, self._optimizer) for upkeep in self._upkeep]
+        self._attached = []
+        try:
+            for upkeep in self._upkeep:
+                self._attached.append(upkeep.attach(self._model, self._optimizer))
+        except BaseException:
+            self._detach()
+            raise
         if any(attached.each_step for attached in self._attached):
             self._handle = self._optimizer.register_step_post_hook(self._after_step)
         return self
@@ -78,9 +86,7 @@ class TrainingHooks:
             if kind is None:
                 self.finish()
         finally:
-            for attached in self._attached:
-                attached.detach()
-            self._attached = []
+            self._detach()
 
     def epoch_end(self) -> None:
         """To be called after the last step of each epoch, before its validation."""
@@ -99,6 +105,11 @@ class TrainingHooks:
         for attached in self._attached:
             loss = attached.scale(loss)
         return loss
+
+    def _detach(self) -> None:
+        for attached in self._attached:
+            attached.detach()
+        self._attached = []
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         for attached in self._attached:
@@ -124,7 +135,7 @@ class KeepMasks:
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Attached:
         pairs = []
         for name, mask in self.masks.items():
-            weight = model.get_parameter(name)
+            weight = trained_parameter(model, name)
             # The model may have moved to another device or memory format since: the mask takes the weight's layout.
             pairs.append((weight, torch.empty_like(weight, dtype=torch.bool).copy_(mask)))
         return _MasksAttached(pairs, each_step=self.when == "keep")
@@ -154,3 +165,18 @@ def apply_mask(weight: Tensor, mask: Tensor) -> None:
     pattern = {4: torch.int32, 2: torch.int16}[weight.itemsize]
     for values, keep in chunks(weight, mask):
         values.view(pattern).bitwise_and_(keep.to(pattern).neg_())
+
+
+def trained_parameter(model: nn.Module, name: str) -> nn.Parameter:
+    """The parameter that an optimiser trains under `name`: itself, or what stands behind a parametrisation of it.
+
+    CompressionError where the model has none of that name.
+    """
+    path, _, leaf = name.rpartition(".")
+    try:
+        module = model.get_submodule(path)
+        if parametrize.is_parametrized(module, leaf):
+            return module.get_parameter(f"parametrizations.{leaf}.original")
+        return module.get_parameter(leaf)
+    except AttributeError:
+        raise CompressionError(f"{name} is gone from the model, so it cannot be kept compressed in training") from None

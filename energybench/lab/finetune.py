@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from energybench.compress.stochastic import StochasticRoundingSGD
 from energybench.errors import DataError, EnergybenchError, UsageError
 from energybench.lab.data import Data, Part
+from energybench.lab.powerprop import powerpropagation
 from energybench.lab.profiles import Recipe
 from energybench.lab.stopping import EarlyStopping, Rule
 
@@ -147,7 +148,8 @@ def arithmetic(precision: str) -> Iterator[None]:
     try:
         for place in places:
             place.allow_tf32 = precision == "tf32"
-        with torch.autocast("cuda", torch.bfloat16) if precision == "bf16" else nullcontext():
+        # Without its cache, which would keep the weights of the first step as long as this context lasts.
+        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False) if precision == "bf16" else nullcontext():
             yield
     finally:
         for place, value in zip(places, before, strict=True):
@@ -248,6 +250,13 @@ def fine_tune(
     """
     lap = lap or (lambda label: nullcontext())
     rule = rule or EarlyStopping(recipe.patience, recipe.min_delta)
+    with powerpropagation(model, recipe.powerprop):
+        return _fine_tune(model, data, recipe, seed, lap, training, rule)
+
+
+def _fine_tune(
+    model: nn.Module, data: Data, recipe: Recipe, seed: int, lap: Lap, training: Training | None, rule: Rule
+) -> FineTune:
     limit = rule.limit(recipe.epochs)
     steps_with = optimizer(model, recipe.optimizer, recipe.lr, recipe.weight_decay, recipe.momentum)
     generator = torch.Generator().manual_seed(seed)

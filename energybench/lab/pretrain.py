@@ -29,6 +29,7 @@ from energybench.lab.checkpoint import checkpoint_folder, load_checkpoint
 from energybench.lab.data import Data
 from energybench.lab.finetune import arithmetic, device, evaluate, one_epoch, optimizer
 from energybench.lab.models import architecture, build, load_backbone
+from energybench.lab.powerprop import powerpropagation
 from energybench.lab.profiles import Recipe
 from energybench.lab.torchvision_compat import import_torchvision
 from energybench.lab.transformers import SHAPES, CausalLanguageModel
@@ -132,6 +133,11 @@ def pretrain(model: nn.Module, data: Data, recipe: Recipe) -> None:
 
     The images' order and dropout come from the recipe's `pretrain_seed`; torch's global generator is put back.
     """
+    with powerpropagation(model, recipe.powerprop):
+        _pretrain(model, data, recipe)
+
+
+def _pretrain(model: nn.Module, data: Data, recipe: Recipe) -> None:
     steps_with = optimizer(model, recipe.pretrain_optimizer, recipe.pretrain_lr, recipe.pretrain_weight_decay)
     size = len(data.pretraining)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

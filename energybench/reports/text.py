@@ -84,7 +84,7 @@ def compression_text(facts: Mapping[str, Any]) -> str:
         return " + ".join(compression_text({"compression": part}) for part in report["parts"])
     bits, amount, rate = (report.get(key) for key in ("bits", "amount", "rate"))
     if bits is not None:
-        return f"{bits} bits"
+        return f"{bits}{'+' if report.get('bits_by_layer') else ''} bits"
     share = amount if amount is not None else rate
     return str(report["kind"]) if not isinstance(share, (int, float)) else f"{100 * share:.1f} %"
 

@@ -1,4 +1,4 @@
-"""Factorised layers against torch.linalg.svd and against the layer they replace."""
+"""The compressor: which layers it replaces at which ranks, what its searches end at, and what it refuses."""
 
 from __future__ import annotations
 
@@ -7,96 +7,23 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from energybench.compress import Effect, LowRank
-from energybench.compress import spectrum as spectrum_module
-from energybench.compress.factors import split
-from energybench.compress.lowrank import ENERGIES
-from energybench.compress.spectrum import Spectrum
+from energybench.compress import Chain, CompressionReport, Effect, LowRank, NoCompression, StegoReduction
+from energybench.compress.factors import factorable, saving_rank
+from energybench.compress.lowrank import BUDGETS, ENERGIES
+from energybench.compress.report import forward_flops
 from energybench.errors import CompressionError, UsageError
+from energybench.lab.models import NINE, architecture, build
 
 
-def decaying(rows: int, columns: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    side = min(rows, columns)
-    left = torch.linalg.qr(torch.randn(rows, side, generator=generator)).Q
-    right = torch.linalg.qr(torch.randn(columns, side, generator=generator)).Q
-    return (left * torch.logspace(0, -2, side)) @ right.T
+def parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("float64_side", [1024, 0])
-@given(rows=st.integers(2, 40), columns=st.integers(2, 40), data=st.data())
-def test_a_cut_is_as_good_as_the_truncated_svd(rows: int, columns: int, data: st.DataObject, float64_side: int) -> None:
-    matrix = decaying(rows, columns)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectrum_module, "FLOAT64_SIDE", float64_side)
-        spectrum = Spectrum("layer", matrix)
-    last = max(1, -(-rows * columns // (rows + columns)) - 1)
-    rank = data.draw(st.integers(1, last))
-    first, second = spectrum.factors(rank)
-    assert (first.shape, second.shape) == ((rank, columns), (rows, rank))
-    left, values, right = torch.linalg.svd(matrix.double(), full_matrices=False)
-    best = left[:, :rank] * values[:rank] @ right[:rank]
-    error = torch.linalg.norm(matrix - second @ first) / torch.linalg.norm(matrix)
-    optimum = torch.linalg.norm(matrix - best) / torch.linalg.norm(matrix)
-    assert float(error) == pytest.approx(float(optimum), abs=2e-6)
-
-
-def test_a_rank_asked_for_later_extends_what_is_there() -> None:
-    matrix = decaying(30, 60)
-    spectrum, fresh = Spectrum("layer", matrix), Spectrum("layer", matrix)
-    small = tuple(part.clone() for part in spectrum.factors(4))
-    large = spectrum.factors(15)
-    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(large, fresh.factors(15), strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(small, spectrum.factors(4), strict=True))
-
-
-@pytest.mark.parametrize("energy", [0.3, 0.9, 0.99, 0.9999])
-def test_the_rank_of_an_energy_is_the_smallest_that_keeps_it(energy: float) -> None:
-    matrix = decaying(25, 70)
-    squares = torch.linalg.svdvals(matrix.double()) ** 2
-    expected = int(((squares.cumsum(0) / squares.sum()) < energy).sum()) + 1
-    assert Spectrum("layer", matrix).rank_for(energy) == expected
-
-
-def test_larger_sides_in_float32_blocks_agree_with_the_svd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spectrum_module, "FLOAT64_SIDE", 8)
-    monkeypatch.setattr(spectrum_module, "_BLOCK", 7)
-    matrix = decaying(40, 90)
-    first, second = Spectrum("layer", matrix).factors(20)
-    error = float(torch.linalg.norm(matrix - second @ first))
-    values = torch.linalg.svdvals(matrix.double())
-    assert error == pytest.approx(float(values[20:].square().sum().sqrt()), abs=2e-6)
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        nn.Conv2d(6, 8, 3, stride=2, padding=1),
-        nn.Conv2d(6, 8, (3, 5), padding=(2, 1), dilation=2, bias=False),
-        nn.Conv2d(6, 8, 3, padding="same", padding_mode="reflect"),
-        nn.Conv2d(6, 8, 1, stride=2),
-        nn.Conv2d(40, 4, 1),
-    ],
-)
-def test_a_convolution_split_at_full_rank_is_the_convolution(layer: nn.Conv2d) -> None:
-    left, values, right = torch.linalg.svd(layer.weight.detach().flatten(1), full_matrices=False)
-    pair = split(layer, values[:, None] * right, left)
-    inputs = torch.randn(3, layer.in_channels, 11, 12)
-    torch.testing.assert_close(pair(inputs), layer(inputs), atol=1e-5, rtol=1e-5)
-
-
-def test_a_linear_split_at_full_rank_is_the_linear_and_keeps_mode_and_gradients() -> None:
-    layer = nn.Linear(20, 8).eval().requires_grad_(False)
-    left, values, right = torch.linalg.svd(layer.weight, full_matrices=False)
-    pair = split(layer, values[:, None] * right, left)
-    inputs = torch.randn(5, 3, 20)
-    torch.testing.assert_close(pair(inputs), layer(inputs), atol=1e-5, rtol=1e-5)
-    assert not pair.training
-    assert not any(parameter.requires_grad for parameter in pair.parameters())
+def same(first: nn.Module, second: nn.Module) -> bool:
+    one, other = first.state_dict(), second.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 @pytest.mark.parametrize("inplace", [False, True])
@@ -201,19 +128,326 @@ def test_the_global_generator_is_not_touched(network: nn.Sequential) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_weights_that_are_not_finite_are_refused(network: nn.Sequential) -> None:
+def test_ranks_by_layer_factorise_these_layers_and_no_other(network: nn.Sequential) -> None:
+    compressed = LowRank(rank={"7": 2, "3": 8})(network)
+    assert compressed.report.ranks == {"3": 8, "7": 2}
+    assert compressed.report.covered == ("3.weight", "7.weight")
+    assert isinstance(compressed.model[0], nn.Conv2d)
+    assert compressed.report.curve == ()
+    everywhere = LowRank(rank=0.25)(network)
+    for name in ("3", "7"):
+        assert same(compressed.model.get_submodule(name), everywhere.model.get_submodule(name))
+
+
+def test_a_rank_that_saves_nothing_leaves_its_layer_alone_with_a_note(network: nn.Sequential) -> None:
+    highest = saving_rank(network[7].weight)
+    report = LowRank(rank={"3": 4, "7": highest + 1})(network).report
+    assert report.ranks == {"3": 4}
+    assert report.notes == ("left alone, two layers of that rank would be no smaller: 7",)
+    assert LowRank(rank={"7": highest})(network).report.after.parameters < parameters(network)
+    assert LowRank(rank=1.0)(network).report.effect is Effect.UNCHANGED
+
+
+@pytest.mark.parametrize("name", NINE)
+def test_layers_of_low_rank_are_recovered_in_the_nine_models(name: str) -> None:
+    pixels = max(32, architecture(name).minimum_pixels)
+    torch.manual_seed(0)
+    model = build(name, 10, pixels).eval()
+    ranks: dict[str, int] = {}
+    shapes = set()
+    for path, layer in factorable(model)[0].items():
+        highest = saving_rank(layer.weight)
+        # One layer of every shape up to this side: larger ones only take longer.
+        if min(layer.weight.flatten(1).shape) <= 512 and highest and layer.weight.shape not in shapes:
+            shapes.add(layer.weight.shape)
+            ranks[path] = rank = min(4, highest)
+            rows, columns = layer.weight.flatten(1).shape
+            thin = torch.randn(rows, rank) @ torch.randn(rank, columns) * float(layer.weight.detach().std()) / rank**0.5
+            layer.weight.detach().copy_(thin.view_as(layer.weight))
+    images = torch.randn(2, 3, pixels, pixels)
+    with torch.no_grad():
+        dense = model(images)
+        compressed = LowRank(rank=ranks)(model, inplace=True)
+        factorised = compressed.model(images)
+    assert compressed.report.ranks == ranks
+    assert float((factorised - dense).abs().max()) <= 1e-5 * float(dense.abs().max())
+
+
+@pytest.mark.parametrize("budget", [0.8, 0.5, 0.3])
+def test_a_budget_of_parameters_is_kept(network: nn.Sequential, budget: float) -> None:
+    compressed = LowRank(budget=budget)(network)
+    covered = [network[index].weight.numel() for index in (0, 3, 7)]
+    fixed = parameters(network) - sum(covered)
+    kept = parameters(compressed.model) - fixed
+    assert kept <= budget * sum(covered)
+    assert compressed.report.budget == budget
+    assert compressed.report.energy is None
+    assert compressed.report.effect is Effect.REALISED
+
+
+def test_a_budget_of_flops_is_kept_in_the_forward_pass(network: nn.Sequential, images: Tensor) -> None:
+    before = forward_flops(network, images)
+    by_flops = LowRank(budget=0.5, cost="flops")(network, example_input=images)
+    by_parameters = LowRank(budget=0.5)(network, example_input=images)
+    assert by_flops.report.after.flops == forward_flops(by_flops.model, images) <= 0.5 * before
+    assert by_parameters.report.after.flops is not None
+    assert by_flops.report.after.flops < by_parameters.report.after.flops
+    with pytest.raises(UsageError, match="needs example_input, a batch of inputs"):
+        LowRank(budget=0.5, cost="flops")(network)
+
+
+def test_a_layer_that_the_example_does_not_run_is_left_alone_under_a_budget_of_flops() -> None:
+    class Network(nn.Sequential):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self[0](inputs)
+
+    model = Network(nn.Linear(30, 30), nn.Linear(30, 30))
+    report = LowRank(budget=0.3, cost="flops")(model, example_input=torch.zeros(2, 30)).report
+    assert report.ranks == {"0": 4}
+    assert "left alone, not run with example_input: 1" in report.notes
+
+
+def test_a_budget_for_all_loses_less_than_the_same_cut_in_every_layer(network: nn.Sequential) -> None:
+    """At equal parameters the summed relative error of a global allocation is below that of a fraction per layer."""
+
+    def lost(model: nn.Module) -> float:
+        total = 0.0
+        for name in ("0", "3", "7"):
+            layer, weight = model.get_submodule(name), network.get_submodule(name).weight.detach().flatten(1)
+            if isinstance(layer, nn.Sequential):
+                product = layer[1].weight.detach().flatten(1) @ layer[0].weight.detach().flatten(1)
+                total += float((weight - product).square().sum() / weight.square().sum())
+        return total
+
+    by_layer = LowRank(rank=0.4)(network)
+    covered = sum(network[index].weight.numel() for index in (0, 3, 7))
+    budget = 1 - (parameters(network) - parameters(by_layer.model)) / covered
+    everywhere = LowRank(budget=budget)(network)
+    assert parameters(everywhere.model) <= parameters(by_layer.model)
+    assert 0 < lost(everywhere.model) < lost(by_layer.model)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("cost", ["parameters", "flops"])
+def test_the_global_search_ends_at_the_budget_reported(
+    network: nn.Sequential, images: Tensor, cost: str, inplace: bool
+) -> None:
+    full = parameters(network)
+    given = copy.deepcopy(network)
+
+    def evaluate(model: nn.Module) -> float:
+        return parameters(model) / full
+
+    asked = LowRank(allocation="global", cost=cost, tolerance=0.4)
+    compressed = asked(network, evaluate, inplace=inplace, example_input=images)
+    report = compressed.report
+    assert report.budget in BUDGETS
+    assert report.energy is None
+    assert report.evaluations <= 6
+    assert report.accuracy_compressed == evaluate(compressed.model) >= 0.6
+    stronger = LowRank(budget=BUDGETS[BUDGETS.index(report.budget) + 1], cost=cost)(given, example_input=images)
+    assert evaluate(stronger.model) < 0.6
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        LowRank(tolerance=0.3),
+        LowRank(allocation="global", tolerance=0.3),
+        LowRank(allocation="global", cost="flops", tolerance=0.3),
+    ],
+    ids=["layer", "global", "flops"],
+)
+def test_what_was_found_gives_the_same_model_without_a_search(
+    network: nn.Sequential, images: Tensor, agreement: Any, asked: LowRank
+) -> None:
+    found = asked(network, agreement, example_input=images)
+    assert found.report.effect is Effect.REALISED
+    again = asked.settled(found.report)
+    assert again.sought == ""
+    assert again.settled(found.report) == again
+    repeated = again(network, example_input=images)
+    assert same(repeated.model, found.model)
+    assert repeated.report.ranks == found.report.ranks
+
+
+def test_a_compressor_that_was_given_its_ranks_is_settled(network: nn.Sequential) -> None:
+    for asked in (LowRank(rank=0.3), LowRank(rank={"3": 5}), LowRank(energy=0.8), LowRank(budget=0.5)):
+        assert asked.sought == ""
+        assert asked.settled(asked(network).report) is asked
+
+
+def test_where_a_search_finds_nothing_the_settled_compressor_does_nothing(network: nn.Sequential) -> None:
+    def evaluate(model: nn.Module) -> float:
+        return float(parameters(model) == parameters(network))
+
+    for asked in (LowRank(), LowRank(allocation="global")):
+        report = asked(network, evaluate).report
+        assert (report.energy, report.budget, report.effect) == (None, None, Effect.UNCHANGED)
+        assert asked.settled(report) == NoCompression()
+
+
+def test_a_chain_of_a_global_search_and_cleared_bits_ends_as_it_reports(
+    network: nn.Sequential, images: Tensor, agreement: Any
+) -> None:
+    chain = Chain((LowRank(allocation="global", tolerance=0.2), StegoReduction(tolerance=0.2)))
+    found = chain(network, agreement, example_input=images)
+    repeated = chain.settled(found.report)(network, example_input=images)
+    assert same(repeated.model, found.model)
+
+
+def test_transformer_encoders_of_linear_layers_are_factorised_everywhere_but_in_attention() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.key, self.value, self.out = (nn.Linear(24, 24, bias=False) for _ in range(4))
+            self.norm, self.up, self.down = nn.LayerNorm(24), nn.Linear(24, 96), nn.Linear(96, 24)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            mixed = nn.functional.scaled_dot_product_attention(self.query(tokens), self.key(tokens), self.value(tokens))
+            tokens = tokens + self.out(mixed)
+            return tokens + self.down(torch.relu(self.up(self.norm(tokens))))
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(11, 24), Block(), Block(), nn.Linear(24, 11))
+    ids = torch.randint(11, (4, 6))
+    before = forward_flops(model, ids)
+    compressed = LowRank(budget=0.5, cost="flops")(model, example_input=ids)
+    assert compressed.report.notes == ()
+    assert len(compressed.report.covered) == 13
+    assert forward_flops(compressed.model, ids) <= 0.5 * before
+    assert compressed.model(ids).shape == (4, 6, 11)
+
+
+@pytest.mark.parametrize("name", ["causal_lm", "vit"])
+def test_the_transformers_of_the_study_are_factorised_where_they_are_linear(name: str) -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    torch.manual_seed(0)
+    model = build(name, 10, 32)
+    inputs = torch.randint(10, (2, 12)) if name == "causal_lm" else torch.randn(2, 3, 32, 32)
+    before = forward_flops(model, inputs)
+    report = LowRank(budget=0.5, cost="flops")(model, inplace=True, example_input=inputs).report
+    assert report.ranks
+    assert forward_flops(model, inputs) == report.after.flops < 0.6 * before
+    assert torch.isfinite(model(inputs)).all()
+
+
+def test_factors_keep_the_memory_format_of_the_layer(network: nn.Sequential, images: Tensor) -> None:
+    plain = LowRank(rank=0.25)(network).model
+    compressed = LowRank(rank=0.25)(network.to(memory_format=torch.channels_last)).model
+    weight = compressed[3][0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+    assert plain[3][0].weight.is_contiguous()
+    torch.testing.assert_close(compressed(images), plain(images))
+
+
+@pytest.mark.parametrize("asked", [LowRank(rank=0.5), LowRank(budget=0.5), LowRank(rank={"3": 2})])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_weights_that_are_not_finite_are_refused_and_the_model_stays(
+    network: nn.Sequential, asked: LowRank, inplace: bool
+) -> None:
     with torch.no_grad():
         network[3].weight[0, 0, 0, 0] = float("nan")
+    layers, state = list(network), {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(CompressionError, match=r"3\.weight has infinite or NaN"):
-        LowRank(rank=0.5)(network)
+        asked(network, inplace=inplace)
+    assert list(network) == layers
+    assert all(
+        torch.equal(value.nan_to_num(), state[name].nan_to_num()) for name, value in network.state_dict().items()
+    )
 
 
-@pytest.mark.parametrize("bad", [{"energy": 0.0}, {"energy": 1.5}, {"rank": -0.1}, {"rank": "full"}, {"tolerance": 2}])
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (LowRank(rank={"5": 2}), "'5' is no layer that can be factorised; there are 3, such as"),
+        (LowRank(rank={"7": 11}), "rank 11 of 7 is above its full rank 10"),
+        (LowRank(rank={"0": 17}), "rank 17 of 0 is above its full rank 16"),
+        (LowRank(budget=0.01), r"a budget of 0\.01 is too small: rank 1 in every layer that shrinks still keeps 0\.0"),
+    ],
+)
+@pytest.mark.parametrize("inplace", [False, True])
+def test_what_the_model_cannot_give_is_refused_before_anything_is_evaluated(
+    network: nn.Sequential, asked: LowRank, message: str, inplace: bool
+) -> None:
+    before = copy.deepcopy(network)
+
+    def evaluate(model: nn.Module) -> float:
+        raise AssertionError("not to be called")
+
+    with pytest.raises(CompressionError, match=message):
+        asked(network, evaluate, inplace=inplace)
+    assert same(network, before)
+
+
+def test_a_named_layer_that_may_not_be_replaced_comes_with_the_reason() -> None:
+    model = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.Linear(8, 8))
+    with pytest.raises(
+        CompressionError, match=r"'0' is no layer .* \(left alone, grouped convolutions: 0\); there are 1"
+    ):
+        LowRank(rank={"0": 1})(model)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"energy": 0.0},
+        {"energy": 1.5},
+        {"energy": float("nan")},
+        {"rank": -0.1},
+        {"rank": 64},
+        {"rank": "full"},
+        {"rank": {}},
+        {"rank": {"fc": 0}},
+        {"rank": {"fc": 0.5}},
+        {"rank": {"fc": True}},
+        {"rank": {3: 4}},
+        {"budget": 0},
+        {"budget": 1.01},
+        {"tolerance": 2},
+        {"allocation": "model"},
+        {"cost": "seconds"},
+        {"cost": "flops"},
+    ],
+)
 def test_bad_parameters_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"LowRank: {next(iter(bad))}"):
         LowRank(**bad)
 
 
-def test_energy_and_rank_together_are_refused() -> None:
-    with pytest.raises(UsageError, match="not both"):
-        LowRank(energy=0.9, rank=0.5)
+@pytest.mark.parametrize(
+    ("both", "message"),
+    [
+        ({"energy": 0.9, "rank": 0.5}, "give energy, rank or budget, not both energy and rank"),
+        ({"rank": {"0": 1}, "budget": 0.5}, "not both rank and budget"),
+        ({"energy": 0.9, "allocation": "global"}, "energy allocates ranks by layer, not by global"),
+        ({"budget": 0.9, "allocation": "layer"}, "budget allocates ranks by global, not by layer"),
+        ({"energy": 0.9, "cost": "flops"}, "cost='flops' needs a budget or allocation='global'"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(both: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        LowRank(**both)
+
+
+@pytest.mark.parametrize(
+    "asked", [LowRank(), LowRank(allocation="global"), LowRank(rank={"0": 3}), LowRank(budget=0.5)]
+)
+def test_parameters_are_plain_values_that_make_the_compressor_again(asked: LowRank) -> None:
+    assert LowRank(**asked.given()) == asked
+
+
+def test_the_ranks_given_are_kept_as_they_were() -> None:
+    ranks = {"0": 3}
+    asked = LowRank(rank=ranks)
+    ranks["0"] = 99
+    assert asked.rank == {"0": 3}
+
+
+def test_a_report_is_stored_with_its_budget(network: nn.Sequential) -> None:
+    report: CompressionReport = LowRank(budget=0.5)(network).report
+    facts = report.as_facts()
+    assert facts["budget"] == 0.5
+    assert facts["ranks"] == report.ranks
+    assert facts["given"]["allocation"] == "global"

@@ -117,6 +117,19 @@ def test_the_report_says_what_packing_without_compression_comes_to(network: nn.S
         assert same(unpack(packed), compressed.model.state_dict())
 
 
+def test_a_model_that_cannot_be_packed_is_compressed_all_the_same() -> None:
+    class Counting(nn.Linear):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"calls": 3}
+
+        def set_extra_state(self, state: Any) -> None: ...
+
+    compressed = StegoReduction(bits=16)(Counting(4, 4))
+    assert compressed.report.bytes_packed is None
+    with pytest.raises(CompressionError, match="_extra_state is no dense tensor"):
+        pack(compressed.model, 16)
+
+
 def test_compressing_what_is_packed_shrinks_it_further() -> None:
     torch.manual_seed(0)
     model = StegoReduction(bits=16)(nn.Linear(500, 500)).model

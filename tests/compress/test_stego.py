@@ -178,6 +178,22 @@ def test_no_capacity_is_a_result_not_an_error(network: nn.Sequential, scope: str
     assert "model unchanged" in report.notes[0]
 
 
+@pytest.mark.parametrize("scope", ["whole", "layers"])
+def test_accuracy_that_is_not_monotone_is_scanned_and_said(network: nn.Sequential, scope: str) -> None:
+    start = network[3].weight.detach().clone()
+
+    def evaluate(model: nn.Module) -> float:
+        share = float((model[3].weight.detach() - start).norm() / start.norm())
+        return 0.5 if 1e-4 < share < 1e-3 or share > 0.2 else 1.0  # a gap below, then good again
+
+    compressed = StegoReduction(scope=scope)(network, evaluate)
+    scan = [evaluate(StegoReduction(bits=bits)(network).model) == 1.0 for bits in range(33)]
+    capacity = max(bits for bits, passed in enumerate(scan) if passed)
+    assert not all(scan[:capacity])
+    assert compressed.report.bits == capacity
+    assert evaluate(compressed.model) == 1.0
+
+
 def test_given_bits_need_no_evaluate_and_draw_nothing_from_the_global_generator(network: nn.Sequential) -> None:
     state = torch.get_rng_state()
     report = StegoReduction(bits=24, rule="random")(network).report

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from energybench.analysis.efficiency import efficiency
 from energybench.compress import forward_flops
 from energybench.errors import DataError
 from energybench.lab import inference
@@ -17,7 +20,9 @@ from energybench.lab.finetune import evaluate
 from energybench.lab.inference import WORK_FLOPS, Inferences
 from energybench.lab.intensity import forward_intensity
 from energybench.lab.study import Study
+from energybench.store import read_run
 
+ROOT = Path(__file__).parents[2]
 SMALL = {
     "pretrain_images": 256,
     "pretrain_epochs": 2,
@@ -216,10 +221,44 @@ def test_a_batch_needs_as_many_evaluation_images(inferences: Inferences) -> None
         inferences.ready("tiny", "none", 91)
 
 
-def test_another_architecture_lets_the_compiled_models_go(inferences: Inferences, tmp_path: Path) -> None:
+def test_another_architecture_lets_the_compiled_models_go(inferences: Inferences) -> None:
     ready = inferences.ready("tiny", "none", 1)
     inferences._made = {("tiny", "compile", 1): ready}
     inferences._forget("tiny")
     assert inferences._made == {("tiny", "compile", 1): ready}
     inferences._forget("resnet18")
     assert not inferences._made
+
+
+def test_the_study_is_stored_with_joules_per_image_and_its_searches(tmp_path: Path) -> None:
+    settings = [word for name, value in SMALL.items() for word in ("--energy-set", f"{name}={value}")]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "benches/test_inference.py"),
+            *("--energy-models", "tiny", "--energy-compressors", "none,prune", "--energy-rounds", "1", *settings),
+            *("--benchmark-storage", f"file://{tmp_path}"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = read_run(max(tmp_path.glob("*/*.json")))
+    assert [case.short_id for case in run.cases] == [
+        f"tiny-{compressor}-b{batch}" for compressor in ("none", "prune") for batch in (1, 64)
+    ]
+    for case in run.cases:
+        (finished,) = case.rounds
+        declared = case.facts["workload"]
+        assert declared["protocol"] == "inference"
+        assert finished.metrics["batch"] == declared["batch"] == case.params["batch"]
+        assert finished.metrics["images"] == declared["images"]
+        assert finished.metrics["total"] == 90
+        figures = efficiency(case)
+        assert case.mean_j is not None
+        assert figures.j_per_image == pytest.approx(case.mean_j / declared["images"])
+        assert figures.flops_per_byte == case.facts["intensity"]["flops_per_byte"]
+        assert figures.covers.startswith("forward pass")
+    # Searched once, before its first case; the weights come from the module's cache where an earlier test made them.
+    assert [bool(case.search) for case in run.cases] == [False, False, True, False]
