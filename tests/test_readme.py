@@ -46,7 +46,8 @@ def test_the_table_of_compressors_names_every_one() -> None:
     from energybench.compress import COMPRESSORS
 
     table = README.partition("| name in case ids |")[2].partition("\n\n")[0]
-    named = set(re.findall(r"`([a-z_0-9]+)`", "\n".join(row.split("|")[1] for row in table.splitlines() if "|" in row[1:])))
+    names = [row.split("|")[1] for row in table.splitlines() if "|" in row[1:]]
+    named = set(re.findall(r"`([a-z_0-9]+)`", "\n".join(names)))
     assert set(COMPRESSORS) - {"none"} <= named
 
 

@@ -19,6 +19,7 @@ from energybench.compress.perturbation import Perturbation
 from energybench.compress.prune import Pruning
 from energybench.compress.report import CompressionReport, Effect, Evidence, Size, forward_flops, size_of
 from energybench.compress.search import Evaluate
+from energybench.compress.semistructured import SemiStructured
 from energybench.compress.stego import StegoReduction
 from energybench.compress.stochastic import StochasticRoundingSGD
 from energybench.compress.upkeep import TrainingHooks, Upkeep
@@ -40,6 +41,7 @@ __all__ = [
     "Perturbation",
     "Pruning",
     "Request",
+    "SemiStructured",
     "Size",
     "StegoReduction",
     "StochasticRoundingSGD",

@@ -44,7 +44,9 @@ def allocate(choices: Mapping[str, Choice], budget: float) -> dict[str, int]:
 
     The sum over the layers of ||W - W_r||^2 / ||W||^2 is made as small as the budget allows. Errors are relative to
     their own layer, because what follows a layer (normalisation, the scale of the next weights) takes its scale out:
-    to halve one layer's weights and double the next one's must not move ranks from one to the other.
+    to halve one layer's weights and double the next one's must not move ranks from one to the other. (Tried on a
+    ResNet-8 trained on digits: absolute errors do as well for parameters, but for FLOPs they cut the small first
+    layers, and at 60 % of the FLOPs 23 % of the images are told right instead of 95 %.)
 
     Among layers that are factorised, ranks are taken in the order of gain per cost: in one layer the gain of a further
     rank never grows and its cost is constant, so this is optimal up to the first rank that does not fit (Fox,

@@ -60,7 +60,7 @@ class LowRank(Compressor):
     budget: float | None = None
     cost: str = "parameters"
     allocation: str | None = None
-    """`layer` or `global`; None: what belongs to the parameter given, `layer` where none is"""
+    """what a search is over, an energy for every `layer` or a `global` budget; None: `layer`, or what was given"""
     tolerance: float = 0.01
     relative: bool = False
 
@@ -73,28 +73,30 @@ class LowRank(Compressor):
             object.__setattr__(self, "rank", dict(self.rank))
         elif given:
             check_share("LowRank", given[0], getattr(self, given[0]), zero=False)
-        belongs = "global" if given == ["budget"] else "layer"
-        if self.allocation is None:
-            object.__setattr__(self, "allocation", belongs)
-        for name, value, allowed in (("allocation", self.allocation, ALLOCATIONS), ("cost", self.cost, COSTS)):
-            if value not in allowed:
-                raise UsageError(f"LowRank: {name} must be one of {', '.join(allowed)}, not {value!r}")
-        if given and self.allocation != belongs:
+        if self.allocation is not None and self.allocation not in ALLOCATIONS:
+            raise UsageError(f"LowRank: allocation must be one of {', '.join(ALLOCATIONS)}, not {self.allocation!r}")
+        if self.cost not in COSTS:
+            raise UsageError(f"LowRank: cost must be one of {', '.join(COSTS)}, not {self.cost!r}")
+        if given and self.allocation not in (None, belongs := "global" if given == ["budget"] else "layer"):
             raise UsageError(f"LowRank: {given[0]} allocates ranks by {belongs}, not by {self.allocation}")
-        if self.cost == "flops" and self.allocation != "global":
+        if self.cost == "flops" and not self._global:
             raise UsageError("LowRank: cost='flops' needs a budget or allocation='global'")
         check_share("LowRank", "tolerance", self.tolerance, one=False)
+
+    @property
+    def _global(self) -> bool:
+        return self.budget is not None or self.allocation == "global"
 
     @property
     def sought(self) -> str:
         if self.energy is not None or self.rank is not None or self.budget is not None:
             return ""
-        return "budget" if self.allocation == "global" else "energy or rank"
+        return "budget" if self._global else "energy or rank"
 
     def settled(self, report: CompressionReport) -> Compressor:
         if not self.sought:
             return self
-        if self.allocation == "global":
+        if self._global:
             return replace(self, budget=report.budget) if report.budget is not None else NoCompression()
         return replace(self, energy=report.energy) if report.energy is not None else NoCompression()
 
@@ -161,8 +163,8 @@ class LowRank(Compressor):
             after=after,
             evidence=evidence,
             covered=tuple(f"{name}.weight" for name in layers),
-            energy=value if self.rank is None and self.allocation == "layer" else None,
-            budget=value if self.allocation == "global" else None,
+            energy=value if self.rank is None and not self._global else None,
+            budget=value if self._global else None,
             ranks=ranks,
             notes=notes,
         )
@@ -186,14 +188,14 @@ class LowRank(Compressor):
 
     def _grid(self, choices: Mapping[str, Choice]) -> Sequence[float]:
         """What a search tries, without budgets that cannot be met."""
-        if self.allocation == "layer":
+        if not self._global:
             return ENERGIES
         smallest = smallest_budget(choices)
         return [budget for budget in BUDGETS if budget >= smallest]
 
     def _ranks(self, value: float, spectra: Mapping[str, Spectrum], choices: Mapping[str, Choice]) -> dict[str, int]:
         """Layer -> rank at a value of the parameter, for those whose rank is below their break-even."""
-        if self.allocation == "global":
+        if self._global:
             return allocate(choices, value)
         if isinstance(self.rank, Mapping):
             ranks = {name: self.rank[name] for name in spectra}

@@ -14,6 +14,7 @@ from energybench.compress.gradual import Gradual
 from energybench.compress.lowrank import LowRank
 from energybench.compress.perturbation import Perturbation
 from energybench.compress.prune import Pruning
+from energybench.compress.semistructured import SemiStructured
 from energybench.compress.stego import StegoReduction
 from energybench.errors import UsageError
 
@@ -40,8 +41,11 @@ COMPRESSORS: dict[str, Callable[..., Compressor]] = {
     "prune_epoch": partial(Pruning, masks="epoch"),
     "prune_release": partial(Pruning, masks="release"),
     "prune_gradual": partial(Pruning, schedule=Gradual(epochs=3)),
+    "prune_2to4": SemiStructured,
     "channels": ChannelPruning,
     "lowrank": LowRank,
+    "lowrank_global": partial(LowRank, allocation="global"),
+    "lowrank_flops": partial(LowRank, allocation="global", cost="flops"),
 }
 """what can be asked for by name; several joined by + are a chain: `lowrank+prune+stego`"""
 

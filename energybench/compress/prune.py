@@ -24,7 +24,7 @@ STEPS = 64
 
 @dataclass(frozen=True)
 class Pruning(Compressor):
-    """Set the share `amount` of the Conv2d and Linear weights with the smallest magnitude to zero, the head included.
+    """Set the share `amount` of all covered weights to zero, those with the smallest magnitude; the head is included.
 
     `scope`: over all layers together (`global`), or the same share in every layer (`layer`). `masks`: `keep` holds the
     zeros at zero in training (`Compressed.training`), `epoch` sets them to zero again after each epoch; `release` lets
@@ -102,7 +102,7 @@ class Pruning(Compressor):
             given=self.given(),
             effect=Effect.SIMULATED if zeroed else Effect.UNCHANGED,
             rate=zeroed / sum(weight.numel() for weight in given.values()),
-            rate_definition="zeroed weights / weights of Conv2d and Linear layers",
+            rate_definition="zeroed weights / weights of convolutions and linear layers",
             before=before,
             after=request.size(work) if zeroed else before,
             evidence=evidence,

@@ -181,7 +181,8 @@ def two_of_four(weight: Tensor) -> tuple[Tensor, float]:
 
 def _patterned(model: nn.Module, weights: dict[str, nn.Parameter]) -> tuple[list[str], list[str]]:
     """Names of the weights that can have the pattern, and of the others; CompressionError where none can."""
-    names, left = [], []
+    names: list[str] = []
+    left: list[str] = []
     for name, weight in weights.items():
         owner = model.get_submodule(name.rpartition(".")[0])
         (names if isinstance(owner, _LAYERS) and weight.shape[1] % 4 == 0 else left).append(name)

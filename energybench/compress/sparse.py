@@ -31,7 +31,7 @@ def why_not(device: torch.device, precision: str) -> str | None:
 def _why_not(kind: str, index: int | None, precision: str) -> str | None:
     if kind != "cuda":
         return f"they exist on CUDA GPUs of compute capability 8.0 and above, not on {kind}"
-    device = torch.device(kind, index)
+    device = torch.device(kind, torch.cuda.current_device() if index is None else index)
     have = torch.cuda.get_device_capability(device)
     if have < CAPABILITY:
         return f"{torch.cuda.get_device_name(device)} has compute capability {have[0]}.{have[1]}, and 8.0 is needed"

@@ -450,4 +450,4 @@ def test_a_report_is_stored_with_its_budget(network: nn.Sequential) -> None:
     facts = report.as_facts()
     assert facts["budget"] == 0.5
     assert facts["ranks"] == report.ranks
-    assert facts["given"]["allocation"] == "global"
+    assert facts["given"] == {**LowRank().given(), "budget": 0.5}

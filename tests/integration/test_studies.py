@@ -1,4 +1,4 @@
-"""The other studies of the suite, metered for real on the tiny model: protocols, controls, chains, realised precision."""
+"""The other studies of the suite, metered for real on the tiny model: protocols, controls, chains, precision."""
 
 from __future__ import annotations
 
