@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from energybench.compress.compressed import Compressed, Compressor, Request
+from energybench.compress.gradual import GrowMasks
 from energybench.compress.report import CompressionReport, Effect, Evidence
 from energybench.compress.upkeep import KeepMasks, Upkeep, apply_mask
 from energybench.errors import UsageError
@@ -104,17 +105,26 @@ def _sharing(part: Compressor, share: float) -> Compressor:
 
 def _still_there(upkeep: list[Upkeep], done: Compressed) -> tuple[list[Upkeep], list[str]]:
     """Earlier upkeep that still applies to `done`'s model, masks applied again; and masks whose layer is gone."""
-    names = {name for name, _ in done.model.named_parameters()}
+    parameters = dict(done.model.named_parameters())
     kept: list[Upkeep] = []
     lost: list[str] = []
     for one in upkeep:
+        if isinstance(one, GrowMasks):
+            names = tuple(name for name in one.names if name in parameters)
+            lost += [name for name in one.names if name not in parameters]
+            kept += [replace(one, names=names)] if names else []
+            continue
         if not isinstance(one, KeepMasks):
             kept.append(one)
             continue
-        here = {name: mask for name, mask in one.masks.items() if name in names}
-        lost += [name for name in one.masks if name not in names]
+        here = {
+            name: mask
+            for name, mask in one.masks.items()
+            if name in parameters and parameters[name].shape == mask.shape
+        }
+        lost += [name for name in one.masks if name not in here]
         for name, mask in here.items():
-            apply_mask(done.model.get_parameter(name), mask)
+            apply_mask(parameters[name], mask)
         if here:
             kept.append(replace(one, masks=here))
     return kept, lost

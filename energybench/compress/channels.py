@@ -44,7 +44,8 @@ class ChannelPruning(Compressor):
     objects and their parameters are new ones: build the optimiser afterwards.
 
     Raises UsageError without an `example_input` or without torch-pruning, and CompressionError where torch-pruning
-    cannot work on the model or where the model no longer runs with fewer channels.
+    cannot work on the model or where the model no longer runs with fewer channels. On graphs that roll and slice
+    activations (torchvision's Swin) torch-pruning 1.6 does not come to an end.
     """
 
     kind: ClassVar[str] = "channels"

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from energybench.errors import CompressionError
@@ -77,6 +78,8 @@ def stored_tensors(tensor: Tensor) -> list[Tensor]:
 
 def dense(tensor: Tensor) -> Tensor:
     """The values that `tensor` stands for, as a plain tensor."""
+    if isinstance(tensor, torch.sparse.SparseSemiStructuredTensor):
+        return tensor.to_dense()
     dequantize: Any = getattr(tensor, "dequantize", None)
     wrapped = hasattr(tensor, "__tensor_flatten__") and dequantize is not None
     return dequantize() if wrapped else tensor

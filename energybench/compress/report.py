@@ -72,7 +72,7 @@ class CompressionReport:
     """The result of one compressor on one model."""
 
     kind: str
-    """`none`, `stego`, `prune`, `lowrank`, `chain` or `perturbation`"""
+    """`none`, `stego`, `prune`, `channels`, `semistructured`, `lowrank`, `chain` or `perturbation`"""
     given: Mapping[str, Any]
     """the compressor's own parameters; None stands for `found by search`"""
     effect: Effect

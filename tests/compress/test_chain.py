@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from energybench.compress import Chain, Effect, LowRank, Pruning, StegoReduction
+from energybench.compress import Chain, ChannelPruning, Effect, LowRank, Pruning, StegoReduction
+from energybench.compress.gradual import Gradual
 from energybench.errors import UsageError
 
 
@@ -47,6 +48,29 @@ def test_masks_of_a_replaced_layer_end_there_and_a_note_says_so(network: nn.Modu
     assert replaced
     assert not {f"{name}.weight" for name in replaced} & compressed.masks.keys()
     assert any("masks end where lowrank replaced" in note for note in compressed.report.notes)
+
+
+def test_growing_masks_go_on_in_the_layers_that_are_left(network: nn.Module, images: Tensor) -> None:
+    growing = Pruning(0.5, schedule=Gradual(epochs=1))
+    compressed = Chain((growing, LowRank(rank={"3": 4})))(network)
+    assert any("0.weight" not in note and "3.weight" in note for note in compressed.report.notes)
+    optimizer = torch.optim.SGD(compressed.model.parameters(), lr=0.01)
+    with compressed.training(optimizer) as hooks:
+        compressed.model(images).square().sum().backward()
+        optimizer.step()
+        hooks.epoch_end()
+    left = [compressed.model.get_parameter(name) for name in ("0.weight", "7.weight")]
+    pruned = sum(int((weight == 0).sum()) for weight in left)
+    assert pruned == round(0.5 * sum(weight.numel() for weight in left))
+
+
+def test_masks_end_where_channels_are_taken_out(network: nn.Module, images: Tensor) -> None:
+    chain = Chain((Pruning(0.5), ChannelPruning(0.5, round_to=1)))
+    compressed = chain(network, example_input=images[:1])
+    assert compressed.model(images).shape == (64, 10)
+    parameters = dict(compressed.model.named_parameters())
+    assert all(parameters[name].shape == mask.shape for name, mask in compressed.masks.items())
+    assert any("masks end where channels replaced" in note for note in compressed.report.notes)
 
 
 def test_the_whole_chain_stays_within_one_tolerance_that_its_parts_share(
