@@ -4,7 +4,7 @@
 
 Two 4096 x 25088 matrices: `trained`, whose singular values fall like a power over a floor of noise, and `flat`, noise
 alone. Printed are wall and CPU seconds, the peak of memory above what was there before (Linux), and the error
-||W - W_r|| / ||W|| beside the optimum's, both in float64. `svd` times the peer too, which takes minutes and 5 GB.
+||W - W_r|| / ||W|| beside the optimum's, both in float64. `svd` times the peer too, which takes minutes.
 """
 
 from __future__ import annotations

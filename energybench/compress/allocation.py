@@ -54,8 +54,8 @@ def allocate(choices: Mapping[str, Choice], budget: float) -> dict[str, int]:
     Break-even breaks that rule: beyond it a layer is dense, all or nothing. Under a price on cost (a Lagrange
     multiplier) that falls, layers become dense one after the other, in the order of `Choice.price`. Every beginning of
     that order is tried as the set of dense layers; from the best, single layers are put in or taken out of the set as
-    long as that helps. Compared with all combinations the result mostly is the best one, and it is never further from it
-    than one step gains: a further rank, or the leap from a layer's last rank that pays to dense.
+    long as that helps. Compared with all combinations the result mostly is the best one, and it is never further from
+    it than one step gains: a further rank, or the leap from a layer's last rank that pays to dense.
 
     Raises CompressionError for a budget below `smallest_budget`.
     """

@@ -24,15 +24,15 @@ class Spectrum:
     layer `name`, where the matrix has values that are not finite.
     """
 
-    # Measured in float32 on 4096 x 25088, rank 512, in CPU seconds on one core: torch.linalg.svd 164, this 16, of which
-    # the Gram matrix 5 and eigh 9. The relative error ||M - M_r|| / ||M|| is above the optimum's by less than 1e-12
-    # where the singular values are alike, by 4e-7 where s_1 / s_r is 100, 1e-6 at 200 and 3e-5 at 500: trained layers
-    # with their floor of noise are far below. It comes from eigh alone, which in float64 brings 1e-10, for 20 seconds
-    # or more. Left, with the seconds for the vectors alone: lobpcg 11, 24 and 51 (5, 10 and 20 iterations) for 1.5, 1.0
-    # and 0.4e-6; numpy's eigh 13; eigvalsh and then Chebyshev-filtered subspace iteration 2 + 8 where the values fall,
-    # and no convergence in 20 where they are alike; svd_lowrank of G with 768 columns 5 (4 iterations, 1.5e-6) or 8
-    # (8 iterations, 1e-9), with only the eigenvalues, for 2 more, to tell whether it has converged. LAPACK's evr for
-    # 512 vectors takes 4 and would win, but only scipy offers it, and from 1024 vectors on they are orthogonal to 1e-3.
+    # Measured in float32 on 4096 x 25088, rank 512, on two quiet cores: torch.linalg.svd 100 s (197 s of CPU), this
+    # 6.8 s (13 s), of which eigh takes 4.5 s (8 s). The relative error ||M - M_r|| / ||M|| is above the optimum's by
+    # less than 1e-12 where the singular values are alike, by 4e-7 where s_1 / s_r is 100, 1e-6 at 200 and 3e-5 at 500.
+    # It comes from eigh alone, which in float64 brings 1e-9 for three times its seconds.
+    # Left, in seconds of CPU for the vectors alone: lobpcg 11, 24 and 51 (5, 10 and 20 iterations) for 1.5, 1.0 and
+    # 0.4e-6; numpy's eigh 13; eigvalsh and then Chebyshev-filtered subspace iteration 2 + 8 where the values fall, and
+    # no convergence in 20 where they are alike; svd_lowrank of G with 768 columns 5 (4 iterations, 1.5e-6) or 8 (8
+    # iterations, 1e-9), with only the eigenvalues, for 2 more, to tell whether it has converged. LAPACK's evr for 512
+    # vectors takes 4 and would win, but only scipy offers it, and from 1024 vectors on they are orthogonal to 1e-3.
 
     def __init__(self, name: str, matrix: Tensor, most: int | None = None) -> None:
         rows, columns = matrix.shape
