@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from energybench.compress.compressed import Compressed, Compressor, Request
 from energybench.compress.gradual import GrowMasks
 from energybench.compress.report import CompressionReport, Effect, Evidence
+from energybench.compress.snapshot import Snapshot
 from energybench.compress.upkeep import KeepMasks, Upkeep, apply_mask
 from energybench.errors import UsageError
 
@@ -55,8 +55,8 @@ class Chain(Compressor):
         reports: list[CompressionReport] = []
         upkeep: list[Upkeep] = []
         notes: list[str] = []
-        # Parts work in place and may replace modules, so undoing them takes a whole copy.
-        start = copy.deepcopy(work) if request.inplace and evaluation is not None else None
+        # Parts write into tensors and replace modules, and what a later part refuses comes after that.
+        start = Snapshot(work, values=True) if request.inplace else None
         try:
             for place, part in enumerate(self.parts, 1):
                 step = replace(request, model=work, inplace=True, reference=reference)
@@ -70,7 +70,7 @@ class Chain(Compressor):
                     notes.append(f"masks end where {part.kind} replaced the layer: {', '.join(lost)}")
         except BaseException:
             if start is not None:
-                vars(request.model).update(vars(start))
+                start.restore()
             raise
         after = request.size(work)
         last = reports[-1].evidence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from energybench.compress.compressed import Compressed, Compressor, Request
 from energybench.compress.layers import covered_weights
 from energybench.compress.report import CompressionReport, Effect
-from energybench.compress.search import Candidates, check_share, fixed, search
+from energybench.compress.search import Candidates, check_share
+from energybench.compress.snapshot import Snapshot, kept_modes
 from energybench.errors import CompressionError, UsageError
 
 NORMS = {"l1": 1, "l2": 2}
@@ -49,6 +50,7 @@ class ChannelPruning(Compressor):
     """
 
     kind: ClassVar[str] = "channels"
+    parameter: ClassVar[str] = "amount"
     amount: float | None = None
     round_to: int = 8
     importance: str = "l2"
@@ -64,13 +66,6 @@ class ChannelPruning(Compressor):
             raise UsageError(f"ChannelPruning: importance must be one of {', '.join(NORMS)}, not {self.importance!r}")
         check_share("ChannelPruning", "tolerance", self.tolerance, one=False)
 
-    @property
-    def sought(self) -> str:
-        return "amount" if self.amount is None else ""
-
-    def settled(self, report: CompressionReport) -> Compressor:
-        return replace(self, amount=report.amount)
-
     def _compress(self, request: Request) -> Compressed:
         example = request.example_input
         if example is None:
@@ -79,7 +74,7 @@ class ChannelPruning(Compressor):
         covered = tuple(covered_weights(request.model))
         before = request.size()
         work = request.work()
-        original = _Snapshot(work)
+        original = Snapshot(work)
         left_alone: dict[str, list[str]] = {}
 
         def apply(amount: float) -> None:
@@ -94,15 +89,9 @@ class ChannelPruning(Compressor):
 
         grid = [step / STEPS for step in range(1, STEPS)]
         candidates = Candidates(grid, 0.0, apply, original.restore, untouched=0.0)
-        notes: tuple[str, ...] = ()
-        amount: float
-        if self.amount is None:
-            assert request.evaluation is not None
-            tolerance = request.tolerance(self.tolerance, relative=self.relative)
-            found = search(work, candidates, request.evaluation, tolerance, reference=request.reference)
-            amount, evidence, notes = found.value or 0.0, found.evidence, found.notes
-        else:
-            amount, evidence = self.amount, fixed(work, self.amount, candidates, request.evaluation)
+        tolerance = request.tolerance(self.tolerance, relative=self.relative)
+        found = request.bring(work, candidates, self.amount, tolerance)
+        amount, notes = found.value or 0.0, found.notes
         after = request.size(work) if amount else before
         if amount and after.parameters == before.parameters:
             notes += (f"no layer has channels to spare at {amount:g} and round_to={self.round_to}: model unchanged",)
@@ -115,7 +104,7 @@ class ChannelPruning(Compressor):
             rate_definition="1 - parameters after / parameters before",
             before=before,
             after=after,
-            evidence=evidence,
+            evidence=found.evidence,
             covered=covered,
             amount=amount,
             structure="channels",
@@ -132,7 +121,6 @@ def take_channels(
     Training modes and `requires_grad` stay what they were. Raises CompressionError; the model is then in no state to
     be used.
     """
-    modes = {module: module.training for module in model.modules()}
     trains = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     names = {module: name for name, module in model.named_modules()}
     magnitude = library.importance.GroupMagnitudeImportance(p=norm, normalizer=None)
@@ -149,38 +137,36 @@ def take_channels(
         return scores
 
     try:
-        shapes = _shapes(model, example)
-        # The groups are read off the autograd graph, which frozen parameters are no part of. Warnings are about
-        # parameters outside of layers: what becomes of them is checked below by running the model.
-        with torch.enable_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.requires_grad_(True)
-            pruner = library.pruner.BasePruner(
-                model,
-                example,
-                weigh,
-                pruning_ratio=amount,
-                round_to=round_to,
-                root_module_types=list(_CUT),
-                forward_fn=lambda model, example: _run(model, example, training=True),
-                # The defaults are shared by all pruners of a process and keep every model alive.
-                in_channel_groups={},
-                out_channel_groups={},
-            )
-            bounds = _Bounds(pruner.DG)
-            pruner.step()
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(trains[name])
-        pruned_shapes = _shapes(model, example)
+        with kept_modes(model):
+            shapes = _shapes(model, example)
+            # The groups are read off the autograd graph, which frozen parameters are no part of. Warnings are about
+            # parameters outside of layers: what becomes of them is checked below by running the model.
+            with torch.enable_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.requires_grad_(True)
+                pruner = library.pruner.BasePruner(
+                    model,
+                    example,
+                    weigh,
+                    pruning_ratio=amount,
+                    round_to=round_to,
+                    root_module_types=list(_CUT),
+                    forward_fn=lambda model, example: _run(model, example, training=True),
+                    # The defaults are shared by all pruners of a process and keep every model alive.
+                    in_channel_groups={},
+                    out_channel_groups={},
+                )
+                bounds = _Bounds(pruner.DG)
+                pruner.step()
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(trains[name])
+            pruned_shapes = _shapes(model, example)
     except CompressionError:
         raise
     except Exception as error:
         raise CompressionError(
             f"torch-pruning cannot take channels out of this model: {type(error).__name__}: {error}"
         ) from error
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     if pruned_shapes != shapes:
         raise CompressionError(f"without channels the model gives {pruned_shapes} where it gave {shapes}")
     return left_alone
@@ -249,32 +235,6 @@ def _tensors(output: Any) -> Iterator[Tensor]:
     elif isinstance(output, (tuple, list, Mapping)):
         for part in output.values() if isinstance(output, Mapping) else output:
             yield from _tensors(part)
-
-
-class _Snapshot:
-    """The attributes of all modules of a model, to go back to.
-
-    Tensors are held and not copied: torch-pruning puts new ones in their place and leaves the old ones as they are.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._saved = [
-            (module, {name: dict(value) if isinstance(value, dict) else value for name, value in vars(module).items()})
-            for module in model.modules()
-        ]
-        self._trains = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-
-    def restore(self) -> None:
-        for module, attributes in self._saved:
-            for name, value in attributes.items():
-                current = vars(module).get(name)
-                if isinstance(value, dict) and isinstance(current, dict):
-                    current.clear()
-                    current.update(value)
-                else:
-                    vars(module)[name] = value
-        for parameter, trains in self._trains:
-            parameter.requires_grad_(trains)
 
 
 def _library() -> Any:

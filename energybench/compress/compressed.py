@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from energybench.compress.report import CompressionReport, Effect, Evidence, Size, size_of
-from energybench.compress.search import Evaluate, Evaluation, Tolerance
+from energybench.compress.search import Candidates, Evaluate, Evaluation, Found, Tolerance, fixed, search
 from energybench.compress.upkeep import KeepMasks, TrainingHooks, Upkeep
 from energybench.errors import CompressionError, UsageError
 
@@ -45,6 +45,21 @@ class Request:
     def work(self) -> nn.Module:
         """The model to change: the given one where `inplace`, else a copy."""
         return self.model if self.inplace else copy.deepcopy(self.model)
+
+    def bring(
+        self,
+        work: nn.Module,
+        candidates: Candidates,
+        value: float | None,
+        tolerance: Tolerance,
+        *,
+        verify: bool = False,
+    ) -> Found:
+        """Bring `work` to the given value, or, where it is None, to the strongest one within the tolerance."""
+        if value is not None:
+            return Found(value, fixed(work, value, candidates, self.evaluation))
+        assert self.evaluation is not None
+        return search(work, candidates, self.evaluation, tolerance, verify=verify, reference=self.reference)
 
 
 @dataclass(frozen=True)
@@ -82,11 +97,12 @@ class Compressed:
 class Compressor(ABC):
     """What every compressor is: a frozen dataclass of its parameters, and a call that makes a compressed model.
 
-    A derived class says its `kind` and implements `_compress`; where a parameter that is None is found by a search, it
-    says so in `sought` and gives in `settled` the compressor with what was found.
+    A derived class says its `kind`, names in `parameter` the field that a search finds where it is None, and implements
+    `_compress`. Where that is not all, it says more in `sought`, `settled` and `at`.
     """
 
     kind: ClassVar[str]
+    parameter: ClassVar[str] = ""
 
     def __call__(
         self,
@@ -118,11 +134,18 @@ class Compressor(ABC):
     @property
     def sought(self) -> str:
         """The parameter that a call has to find, in words; empty where all are given."""
-        return ""
+        return self.parameter if self.parameter and getattr(self, self.parameter) is None else ""
 
     def settled(self, report: CompressionReport) -> Compressor:
         """This compressor with what the search of `report` found in place of None: it needs no `evaluate` any more."""
-        return self
+        return self.at(getattr(report, self.parameter)) if self.parameter else self
+
+    def at(self, value: Any) -> Compressor:
+        """This compressor with `value` for the parameter that it would search for; UsageError where it has none."""
+        if not self.parameter:
+            raise UsageError(f"{type(self).__name__} has no parameter that a search finds, so none can be given")
+        changed: Compressor = replace(cast(Any, self), **{self.parameter: value})
+        return changed
 
     @abstractmethod
     def _compress(self, request: Request) -> Compressed: ...

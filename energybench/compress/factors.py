@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from energybench.compress.layers import covered_weights
+from energybench.compress.snapshot import looking
 from energybench.errors import CompressionError
 
 # These read the weights of their layers instead of calling them.
@@ -97,14 +97,10 @@ def applications(
         return count
 
     handles = [layer.register_forward_hook(counter(name)) for name, layer in layers.items()]
-    modes = {module: module.training for module in model.modules()}
     try:
-        model.eval()
-        with torch.no_grad():
+        with looking(model):
             model(example_input)
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
     return {name: count // len(example_input) for name, count in counts.items()}

@@ -15,7 +15,7 @@ from energybench.compress.allocation import Choice, allocate, smallest_budget
 from energybench.compress.compressed import Compressed, Compressor, NoCompression, Request
 from energybench.compress.factors import applications, factorable, saving_rank, split
 from energybench.compress.report import CompressionReport, Effect
-from energybench.compress.search import Candidates, check_share, fixed, search
+from energybench.compress.search import Candidates, check_share
 from energybench.compress.spectrum import Spectrum
 from energybench.errors import CompressionError, UsageError
 
@@ -100,6 +100,9 @@ class LowRank(Compressor):
             return replace(self, budget=report.budget) if report.budget is not None else NoCompression()
         return replace(self, energy=report.energy) if report.energy is not None else NoCompression()
 
+    def at(self, value: Any) -> Compressor:
+        return replace(self, **{"budget" if self._global else "energy": value})
+
     def _compress(self, request: Request) -> Compressed:
         # Decompositions are made once per layer and shared by all candidates of a search. With them memory holds about
         # one further copy of the factorised layers; the model's own copy shares its weights until the end.
@@ -140,17 +143,14 @@ class LowRank(Compressor):
         candidates = Candidates(
             self._grid(choices), 1.0, apply, restore, key=lambda value: tuple(ranks_at(value).items()), untouched=()
         )
-        value = self._value(spectra)
-        if value is None:
-            assert request.evaluation is not None
-            tolerance = request.tolerance(self.tolerance, relative=self.relative)
-            found = search(work, candidates, request.evaluation, tolerance, reference=request.reference)
-            value, evidence, notes = found.value, found.evidence, notes + found.notes
-        else:
-            ranks_at(value)  # what cannot be allocated is refused before anything is evaluated
-            evidence = fixed(work, value, candidates, request.evaluation)
+        given = self._value(spectra)
+        if given is not None:
+            ranks_at(given)  # what cannot be allocated is refused before anything is evaluated
+        tolerance = request.tolerance(self.tolerance, relative=self.relative)
+        found = request.bring(work, candidates, given, tolerance)
+        value = found.value
         ranks = {} if value is None else ranks_at(value)
-        notes += self._left_dense(value, ranks, choices)
+        notes += found.notes + self._left_dense(value, ranks, choices)
         _own_memory(work, originals, ranks, spectra, shared=not request.inplace)
         after = request.size(work) if ranks else before
         report = CompressionReport(
@@ -161,7 +161,7 @@ class LowRank(Compressor):
             rate_definition="1 - parameters after / parameters before",
             before=before,
             after=after,
-            evidence=evidence,
+            evidence=found.evidence,
             covered=tuple(f"{name}.weight" for name in layers),
             energy=value if self.rank is None and not self._global else None,
             budget=value if self._global else None,

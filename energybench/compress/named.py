@@ -47,14 +47,15 @@ COMPRESSORS: dict[str, Callable[..., Compressor]] = {
     "lowrank_global": partial(LowRank, allocation="global"),
     "lowrank_flops": partial(LowRank, allocation="global", cost="flops"),
 }
-"""what can be asked for by name; several joined by + are a chain: `lowrank+prune+stego`"""
+"""what can be asked for by name; `channels@0.5` gives the value of a search, and `lowrank+prune+stego` is a chain"""
 
 
 def compressor(name: str, *, tolerance: float = 0.01, relative: bool = False, slow: bool = False) -> Compressor:
     """The compressor of that name, searching within `tolerance`; several names joined by `+` make a Chain.
 
-    `noise` is the control that perturbs weights as much as `stego` does. With `slow` low precision is realised also
-    where this machine has no fast path for it. Raises UsageError for an unknown name.
+    `name@value` is given the value that it else searches for: `channels@0.5`, `stego@16`. `noise` is the control that
+    perturbs weights as much as `stego` does. With `slow` low precision is realised also where this machine has no fast
+    path for it. Raises UsageError for an unknown name, and for a value that is none of its own.
     """
     if "+" in name:
         parts = [compressor(part, tolerance=tolerance, relative=relative, slow=slow) for part in name.split("+")]
@@ -63,12 +64,20 @@ def compressor(name: str, *, tolerance: float = 0.01, relative: bool = False, sl
         return Chain(tuple(parts))
     if name == "noise":
         return Perturbation(StegoReduction(tolerance=tolerance, relative=relative))
+    name, at, value = name.partition("@")
     if name not in COMPRESSORS:
         close = difflib.get_close_matches(name, COMPRESSORS, 1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise UsageError(f"unknown compressor {name!r}; {hint}there are {', '.join(COMPRESSORS)}, and chains of them")
     made = COMPRESSORS[name]
-    if name == "none":
-        return made()
-    asked = made(tolerance=tolerance, relative=relative)
-    return replace(asked, slow=slow) if isinstance(asked, StegoReduction) else asked
+    asked = made() if name == "none" else made(tolerance=tolerance, relative=relative)
+    if isinstance(asked, StegoReduction):
+        asked = replace(asked, slow=slow)
+    return asked.at(_number(asked, name, value)) if at else asked
+
+
+def _number(asked: Compressor, name: str, value: str) -> float:
+    try:
+        return int(value) if asked.parameter == "bits" else float(value)
+    except ValueError:
+        raise UsageError(f"compressor {name}@{value}: {value!r} is no number; it is given as in channels@0.5") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from energybench.compress.gradual import Gradual, GrowMasks
 from energybench.compress.layers import covered_weights
 from energybench.compress.magnitudes import Magnitudes, Threshold, marked_zeros, zero_below
 from energybench.compress.report import CompressionReport, Effect, Evidence
-from energybench.compress.search import Candidates, check_share, fixed, search
+from energybench.compress.search import Candidates, Found, check_share
 from energybench.compress.upkeep import MASK_TIMES, KeepMasks, Upkeep
 from energybench.errors import UsageError
 
@@ -41,6 +41,7 @@ class Pruning(Compressor):
     """
 
     kind: ClassVar[str] = "prune"
+    parameter: ClassVar[str] = "amount"
     amount: float | None = None
     scope: str = "global"
     masks: str = "keep"
@@ -63,13 +64,6 @@ class Pruning(Compressor):
             raise UsageError(f"Pruning: the schedule starts at {self.schedule.start:g}, above amount={self.amount:g}")
         check_share("Pruning", "tolerance", self.tolerance, one=False)
 
-    @property
-    def sought(self) -> str:
-        return "amount" if self.amount is None else ""
-
-    def settled(self, report: CompressionReport) -> Compressor:
-        return replace(self, amount=report.amount)
-
     def _compress(self, request: Request) -> Compressed:
         given = covered_weights(request.model)
         before = request.size()
@@ -77,17 +71,12 @@ class Pruning(Compressor):
         weights = _Weights(given, work, self.scope, copies=request.inplace and request.evaluation is not None)
         grid = [step / STEPS for step in range(1, STEPS)]
         candidates = Candidates(grid, 0.0, weights.prune, weights.restore, untouched=0.0)
-        notes: tuple[str, ...] = ()
-        amount: float
-        if self.amount is None:
-            assert request.evaluation is not None
-            tolerance = request.tolerance(self.tolerance, relative=self.relative)
-            found = search(work, candidates, request.evaluation, tolerance, reference=request.reference)
-            amount, evidence, notes = found.value or 0.0, found.evidence, found.notes
-        elif self.schedule is not None and request.evaluation is None:
-            amount, evidence = self.amount, Evidence()
+        if self.amount is not None and self.schedule is not None and request.evaluation is None:
+            found = Found(self.amount, Evidence())  # nobody looks at the full amount, so that none is pruned yet
         else:
-            amount, evidence = self.amount, fixed(work, self.amount, candidates, request.evaluation)
+            tolerance = request.tolerance(self.tolerance, relative=self.relative)
+            found = request.bring(work, candidates, self.amount, tolerance)
+        amount, notes = found.value or 0.0, found.notes
         zeroed = weights.count(amount)
         upkeep: Upkeep | None = None
         if self.schedule is not None and zeroed:
@@ -105,7 +94,7 @@ class Pruning(Compressor):
             rate_definition="zeroed weights / weights of convolutions and linear layers",
             before=before,
             after=request.size(work) if zeroed else before,
-            evidence=evidence,
+            evidence=found.evidence,
             covered=tuple(given),
             amount=amount,
             structure="unstructured",

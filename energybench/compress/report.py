@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from energybench.compress.lowbit import dense, stored_tensors
+from energybench.compress.snapshot import looking
 
 ZLIB_BLOCK_BYTES = 1 << 16
 ZLIB_BLOCKS = 64
@@ -206,16 +207,12 @@ def forward_flops(model: nn.Module, example_input: Tensor) -> int:
 
     counted = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     handles = [module.register_forward_hook(count) for module in counted]
-    modes = {module: module.training for module in model.modules()}
     try:
-        model.eval()
-        with torch.no_grad():
+        with looking(model):
             model(example_input)
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
     return total // example_input.shape[0]
 
 

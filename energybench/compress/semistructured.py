@@ -14,7 +14,8 @@ from energybench.compress.compressed import Compressed, Compressor, Request
 from energybench.compress.layers import CHUNK, CHUNK_ACCELERATOR, covered_weights, layer_of
 from energybench.compress.precision import UnavailableError
 from energybench.compress.report import CompressionReport, Effect
-from energybench.compress.search import Candidates, check_share, fixed, search
+from energybench.compress.search import Candidates, check_share
+from energybench.compress.snapshot import Snapshot
 from energybench.compress.sparse import PRECISIONS, stored_size, to_sparse, why_not
 from energybench.compress.upkeep import MASK_TIMES, KeepMasks, apply_mask
 from energybench.errors import CompressionError, UsageError
@@ -43,6 +44,7 @@ class SemiStructured(Compressor):
     """
 
     kind: ClassVar[str] = "semistructured"
+    parameter: ClassVar[str] = "amount"
     amount: float | None = None
     masks: str = "keep"
     realise: str | None = None
@@ -59,13 +61,6 @@ class SemiStructured(Compressor):
                 f"SemiStructured: realise must be None or one of {', '.join(PRECISIONS)}, not {self.realise!r}"
             )
         check_share("SemiStructured", "tolerance", self.tolerance, one=False)
-
-    @property
-    def sought(self) -> str:
-        return "amount" if self.amount is None else ""
-
-    def settled(self, report: CompressionReport) -> Compressor:
-        return replace(self, amount=report.amount)
 
     def _compress(self, request: Request) -> Compressed:
         given = covered_weights(request.model)
@@ -97,14 +92,9 @@ class SemiStructured(Compressor):
         grid = [count / len(order) for count in range(1, len(order) + 1)]
         candidates = Candidates(grid, 0.0, apply, restore, untouched=0.0)
         notes: tuple[str, ...] = (f"left alone, inputs no multiple of four: {', '.join(left)}",) if left else ()
-        amount: float
-        if self.amount is None:
-            assert request.evaluation is not None
-            tolerance = request.tolerance(self.tolerance, relative=self.relative)
-            found = search(work, candidates, request.evaluation, tolerance, reference=request.reference)
-            amount, evidence, notes = found.value or 0.0, found.evidence, notes + found.notes
-        else:
-            amount, evidence = self.amount, fixed(work, self.amount, candidates, request.evaluation)
+        tolerance = request.tolerance(self.tolerance, relative=self.relative)
+        found = request.bring(work, candidates, self.amount, tolerance)
+        amount, notes = found.value or 0.0, notes + found.notes
         chosen = [name for name in names if name in order[: round(amount * len(order))]]
         report = CompressionReport(
             kind=self.kind,
@@ -114,7 +104,7 @@ class SemiStructured(Compressor):
             rate_definition="zeroed weights / weights of convolutions and linear layers",
             before=before,
             after=request.size(work) if chosen else before,
-            evidence=evidence,
+            evidence=found.evidence,
             covered=tuple(names),
             amount=amount,
             structure="2:4",
@@ -123,7 +113,15 @@ class SemiStructured(Compressor):
         keeps = self.masks != "release" and chosen
         kept = KeepMasks({name: masks[name] for name in chosen}, self.masks)
         compressed = Compressed(work, report, (kept,) if keeps else ())
-        return compressed if self.realise is None or not chosen else self._realised(compressed, chosen, request)
+        if self.realise is None or not chosen:
+            return compressed
+        before_realising = Snapshot(work)
+        try:
+            return self._realised(compressed, chosen, request)
+        except BaseException:
+            before_realising.restore()
+            restore()
+            raise
 
     def _realised(self, simulated: Compressed, chosen: list[str], request: Request) -> Compressed:
         assert self.realise is not None

@@ -16,7 +16,8 @@ from energybench.compress.layers import check_cover, covered_weights, layer_of
 from energybench.compress.layerwise import search_layers
 from energybench.compress.packing import packed_bytes
 from energybench.compress.report import CompressionReport, Effect, Evidence
-from energybench.compress.search import Candidates, check_share, fixed, search
+from energybench.compress.search import Candidates, check_share
+from energybench.compress.snapshot import Snapshot
 from energybench.errors import CompressionError, UsageError
 
 SCOPES = ("whole", "layers")
@@ -54,6 +55,7 @@ class StegoReduction(Compressor):
     """
 
     kind: ClassVar[str] = "stego"
+    parameter: ClassVar[str] = "bits"
     bits: int | Mapping[str, int] | None = None
     rule: str = "auto"
     tolerance: float = 0.01
@@ -98,12 +100,8 @@ class StegoReduction(Compressor):
         if self.rule == "random":
             raise UsageError(f"StegoReduction: rule must not be random with realise={self.realise}: its bits would go")
 
-    @property
-    def sought(self) -> str:
-        return "bits" if self.bits is None else ""
-
     def settled(self, report: CompressionReport) -> Compressor:
-        return replace(self, bits=report.bits if report.bits_by_layer is None else dict(report.bits_by_layer))
+        return self.at(report.bits if report.bits_by_layer is None else dict(report.bits_by_layer))
 
     def _compress(self, request: Request) -> Compressed:
         given = covered_weights(request.model, self.cover)
@@ -141,9 +139,11 @@ class StegoReduction(Compressor):
         )
         if self.realise is None:
             return Compressed(work, report, upkeep)
+        before_realising = Snapshot(work)
         try:
             return self._realised(Compressed(work, report), request)
         except BaseException:
+            before_realising.restore()
             levels.restore()
             raise
 
@@ -151,17 +151,17 @@ class StegoReduction(Compressor):
         self, work: nn.Module, weights: dict[str, Tensor], levels: Levels, request: Request
     ) -> tuple[dict[str, int], Evidence, tuple[str, ...]]:
         """Bring `work` to the given bits or to those found: bits by tensor, what was seen, and notes."""
-        evaluation = request.evaluation
+        tolerance = request.tolerance(self.tolerance, relative=self.relative)
         if self.bits is None:
-            assert evaluation is not None
-            tolerance = request.tolerance(self.tolerance, relative=self.relative)
             if self.scope == "layers":
+                evaluation = request.evaluation
+                assert evaluation is not None
                 each = search_layers(work, weights, levels, evaluation, tolerance, reference=request.reference)
                 return {name: each.bits[layer_of(name)] for name in weights}, each.evidence, each.notes
             whole = Candidates(
                 range(1, 33), 0.0, lambda bits: levels.bring(int(bits)), levels.restore, key=int, untouched=0
             )
-            found = search(work, whole, evaluation, tolerance, verify=True, reference=request.reference)
+            found = request.bring(work, whole, None, tolerance, verify=True)
             return dict.fromkeys(weights, int(found.value or 0)), found.evidence, found.notes
         if not isinstance(self.bits, Mapping):
             given = dict.fromkeys(weights, self.bits)
@@ -174,7 +174,8 @@ class StegoReduction(Compressor):
 
         sizes = [weight.numel() for weight in weights.values()]
         mean = sum(bits * size for bits, size in zip(given.values(), sizes, strict=True)) / max(1, sum(sizes))
-        return given, fixed(work, mean, Candidates((mean,), 0.0, apply, levels.restore), evaluation), ()
+        at_mean = Candidates((mean,), 0.0, apply, levels.restore)
+        return given, request.bring(work, at_mean, mean, tolerance).evidence, ()
 
     def _notes(self, bits: int) -> tuple[str, ...]:
         notes: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from energybench.compress import Chain, ChannelPruning, Effect, LowRank, Pruning, StegoReduction
 from energybench.compress.gradual import Gradual
-from energybench.errors import UsageError
+from energybench.errors import CompressionError, UsageError
 
 
 def test_a_chain_is_its_parts_one_after_the_other(network: nn.Module) -> None:
@@ -110,6 +111,33 @@ def test_the_rate_is_what_the_parts_leave_together(network: nn.Module) -> None:
     facts = report.as_facts()
     assert [part["kind"] for part in facts["parts"]] == ["prune", "stego"]
     assert [part["kind"] for part in facts["given"]["parts"]] == ["prune", "stego"]
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_a_part_that_fails_gives_the_model_back_as_it_was(network: nn.Sequential, evaluated: bool) -> None:
+    before, kind = copy.deepcopy(network.state_dict()), type(network)
+    held = {name: id(parameter) for name, parameter in network.named_parameters()}
+    seen: list[int] = []
+
+    def failing(model: nn.Module) -> float:
+        seen.append(1)
+        if type(model) is not kind:
+            raise ZeroDivisionError
+        return 1.0
+
+    realised = StegoReduction(16, realise="bfloat16", slow=True)
+    if evaluated:
+        with pytest.raises(ZeroDivisionError):
+            Chain((LowRank(rank=0.25), realised))(network, failing, inplace=True)
+        assert seen
+    else:
+        with pytest.raises(CompressionError, match="compressors work on float32"):
+            Chain((realised, LowRank(rank={"3": 999})))(network, inplace=True)
+    assert type(network) is kind
+    assert {name: id(parameter) for name, parameter in network.named_parameters()} == held
+    for name, value in network.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
 
 
 @pytest.mark.parametrize("parts", [(), (Pruning(0.5),), (Pruning(0.5), "stego")])

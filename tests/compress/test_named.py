@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from energybench.compress import COMPRESSORS, PAPER, Chain, LowRank, Perturbation, Pruning, StegoReduction, compressor
+from energybench.compress import (
+    COMPRESSORS,
+    PAPER,
+    Chain,
+    ChannelPruning,
+    LowRank,
+    Perturbation,
+    Pruning,
+    StegoReduction,
+    compressor,
+)
 from energybench.errors import UsageError
 
 
@@ -25,6 +35,16 @@ def test_names_joined_by_plus_are_a_chain_in_that_order() -> None:
     assert chain == Chain((LowRank(tolerance=0.02), Pruning(tolerance=0.02), StegoReduction(tolerance=0.02)))
 
 
+def test_a_value_behind_at_is_given_instead_of_searched_for() -> None:
+    assert compressor("channels@0.5") == ChannelPruning(0.5)
+    assert compressor("stego@1", tolerance=0.02) == StegoReduction(1, tolerance=0.02)
+    assert compressor("lowrank@0.9") == LowRank(energy=0.9)
+    assert compressor("lowrank_global@0.5") == LowRank(budget=0.5, allocation="global")
+    chain = compressor("lowrank@0.9+prune@1+stego_epoch@16")
+    assert chain == Chain((LowRank(energy=0.9), Pruning(1.0), StegoReduction(16, when="epoch")))
+    assert chain.sought == ""
+
+
 def test_noise_imitates_the_steganographic_reduction() -> None:
     assert compressor("noise", tolerance=0.02) == Perturbation(StegoReduction(tolerance=0.02))
 
@@ -37,6 +57,12 @@ def test_noise_imitates_the_steganographic_reduction() -> None:
         ("prune+zip", "unknown compressor 'zip'"),
         ("none+stego", "none cannot be part"),
         ("", "unknown compressor ''"),
+        ("zip@3", "unknown compressor 'zip'"),
+        ("none@3", "has no parameter that a search finds"),
+        ("prune@half", "'half' is no number; it is given as in channels@0.5"),
+        ("stego@16.5", "'16.5' is no number"),
+        ("stego@33", "bits must be whole numbers from 0 to 32"),
+        ("channels@1", "amount must be"),
     ],
 )
 def test_an_unknown_name_is_refused(name: str, said: str) -> None:

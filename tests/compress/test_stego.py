@@ -149,6 +149,25 @@ def test_what_was_found_makes_the_same_model_again_without_an_evaluate(
     assert again.report.rate == compressed.report.rate
 
 
+@pytest.mark.parametrize("target", ["bfloat16", "autocast", "float16"])
+def test_an_evaluate_that_fails_on_the_realised_model_gives_all_of_it_back(network: nn.Sequential, target: str) -> None:
+    before, kind = copy.deepcopy(network.state_dict()), type(network)
+    held = {name: id(parameter) for name, parameter in network.named_parameters()}
+
+    def failing(model: nn.Module) -> float:
+        if type(model) is not kind:
+            raise ZeroDivisionError
+        return 1.0
+
+    with pytest.raises(ZeroDivisionError):
+        StegoReduction(16, realise=target, slow=True)(network, failing, inplace=True)
+    assert type(network) is kind
+    assert {name: id(parameter) for name, parameter in network.named_parameters()} == held
+    for name, value in network.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
+
+
 @pytest.mark.parametrize(("scope", "good"), [("whole", 2), ("layers", 2), ("layers", 12)])
 def test_an_inplace_search_that_fails_gives_the_weights_back(network: nn.Sequential, scope: str, good: int) -> None:
     before, evaluate = copy.deepcopy(network.state_dict()), steady(network)
