@@ -127,13 +127,15 @@ def capacity_curve(
     tolerance: float = 0.01,
     relative: bool = False,
     adaptive: bool = False,
+    layers: int | None = None,
     cover: Sequence[str] = ("weights",),
     seed: int = 0,
 ) -> Capacity:
     """Evaluate `model` with 0 to 32 low bits of its covered weights overwritten.
 
     `scope`: all weights together (`whole`: 33 evaluations), or each layer alone with all others untouched (`layers`: 32
-    a layer and the reference once). `rule`, `cover` and `seed` as for StegoReduction. With `adaptive` the ends are
+    a layer and the reference once), or of only so many of them as `layers` says, the first, the last and others at even
+    distances between. `rule`, `cover` and `seed` as for StegoReduction. With `adaptive` the ends are
     evaluated, and of each interval the middle only where its ends differ by more than one example (by anything, without
     an `evaluation_size`) or one of them passes and the other does not; what lies between is filled in with the lower
     one and marked. That finds a capacity where accuracy is monotone, and may overlook a dip between two equal points.
@@ -144,6 +146,8 @@ def capacity_curve(
     for name, value, known in (("rule", rule, tuple(RULES)), ("scope", scope, SCOPES)):
         if value not in known:
             raise UsageError(f"capacity_curve: {name} must be one of {', '.join(known)}, not {value!r}")
+    if layers is not None and (isinstance(layers, bool) or not isinstance(layers, int) or layers < 1):
+        raise UsageError(f"capacity_curve: layers must be a whole number from 1 on or None, not {layers!r}")
     check_share("capacity_curve", "tolerance", tolerance, one=False)
     check_cover("capacity_curve", cover)
     evaluation = Evaluation(evaluate, evaluation_size)
@@ -159,12 +163,14 @@ def capacity_curve(
     try:
         reference = evaluation(model)
         sweep = partial(_curve, reference=reference, allowed=allowed, adaptive=adaptive)
-        whole, layers = None, {}
+        whole, curves = None, {}
         if scope == "whole":
             whole = sweep(partial(at, None))
         else:
-            for layer, places in places_by_layer(list(weights)).items():
-                layers[layer] = sweep(partial(at, places))
+            places_of = places_by_layer(list(weights))
+            for layer in _spread(list(places_of), layers):
+                places = places_of[layer]
+                curves[layer] = sweep(partial(at, places))
                 levels.bring(0, places)
     finally:
         levels.restore()
@@ -177,8 +183,15 @@ def capacity_curve(
         relative,
         evaluation.calls,
         whole,
-        MappingProxyType(layers),
+        MappingProxyType(curves),
     )
+
+
+def _spread(layers: Sequence[str], most: int | None) -> Sequence[str]:
+    """At most so many of them at even distances, both ends among them where there is room for two."""
+    if most is None or most >= len(layers):
+        return layers
+    return [layers[round(place * (len(layers) - 1) / max(1, most - 1))] for place in range(most)]
 
 
 def _curve(at: Callable[[int], float], reference: float, allowed: Tolerance, *, adaptive: bool) -> Curve:

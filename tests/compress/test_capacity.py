@@ -176,3 +176,18 @@ def test_a_relative_tolerance_and_other_tensors(network: nn.Sequential) -> None:
 def test_bad_arguments_are_refused(network: nn.Sequential, bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"capacity_curve: {next(iter(bad))}"):
         capacity_curve(network, lambda model: 1.0, **bad)
+
+
+@pytest.mark.parametrize(
+    ("most", "drawn"),
+    [(None, ["0", "3", "7"]), (3, ["0", "3", "7"]), (9, ["0", "3", "7"]), (2, ["0", "7"]), (1, ["0"])],
+)
+def test_so_many_layers_are_drawn_as_asked_for(network: nn.Sequential, most: int | None, drawn: list[str]) -> None:
+    found = capacity_curve(network, lambda model: 1.0, scope="layers", layers=most, adaptive=True)
+    assert list(found.layers) == drawn
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, True])
+def test_a_wrong_number_of_layers_is_refused(network: nn.Sequential, most: object) -> None:
+    with pytest.raises(UsageError, match="layers must be a whole number from 1 on or None"):
+        capacity_curve(network, lambda model: 1.0, scope="layers", layers=most)
