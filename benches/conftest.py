@@ -22,7 +22,7 @@ ALIASES = {"paper": MAIN}
 try:
     from energybench.compress import PAPER, compressor
     from energybench.compress.precision import UnavailableError
-    from energybench.lab.finetune import device
+    from energybench.lab.arithmetic import device
     from energybench.lab.inference import WAYS
     from energybench.lab.models import ARCHITECTURES, NINE, TRANSFORMERS
     from energybench.lab.profiles import parse_overrides

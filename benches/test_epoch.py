@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from energybench.lab.finetune import arithmetic, evaluate, one_epoch, optimizer
+from energybench.lab.arithmetic import arithmetic
+from energybench.lab.finetune import evaluate, one_epoch
+from energybench.lab.optimizer import optimizer
 from energybench.lab.study import Study, Subject
 
 

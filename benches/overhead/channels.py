@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from energybench.compress.channels import ChannelPruning
-from energybench.lab.finetune import optimizer
 from energybench.lab.models import NINE, architecture, build
+from energybench.lab.optimizer import optimizer
 
 AMOUNT = 0.5
 BATCH = 16

@@ -24,10 +24,12 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from energybench.lab.arithmetic import device
 from energybench.lab.data import TensorPart
 from energybench.lab.execution import unavailable
-from energybench.lab.finetune import device, one_epoch, optimizer
+from energybench.lab.finetune import one_epoch
 from energybench.lab.models import build
+from energybench.lab.optimizer import optimizer
 from energybench.lab.profiles import recipe
 
 CLASSES = 10

@@ -18,8 +18,9 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from energybench.lab.data import load
-from energybench.lab.finetune import evaluate, one_epoch, optimizer
+from energybench.lab.finetune import evaluate, one_epoch
 from energybench.lab.models import build
+from energybench.lab.optimizer import optimizer
 from energybench.lab.profiles import recipe
 from energybench.metering import MeterOptions, open_meters
 

@@ -7,8 +7,8 @@ meters here is the model's work and not a framework's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from energybench.compress.stochastic import StochasticRoundingSGD
-from energybench.errors import DataError, EnergybenchError, UsageError
+from energybench.errors import DataError, EnergybenchError
+from energybench.lab.arithmetic import arithmetic
 from energybench.lab.data import Data, Part
+from energybench.lab.optimizer import optimizer
 from energybench.lab.powerprop import powerpropagation
 from energybench.lab.profiles import Recipe
 from energybench.lab.stopping import EarlyStopping, Rule
@@ -105,55 +106,6 @@ class FineTune:
     def validation_accuracy(self) -> float | None:
         """On the validation images, with the weights of the best epoch; None where nothing was trained."""
         return self.accuracies[self.best_epoch - 1] if self.best_epoch else None
-
-
-def device() -> torch.device:
-    """Where the lab trains: the current CUDA device where there is one, else the CPU."""
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-
-
-def optimizer(
-    model: nn.Module, name: str, lr: float, weight_decay: float, momentum: float = 0.9
-) -> torch.optim.Optimizer:
-    """torch's fused optimiser: one pass over the weights instead of several, 5 to 6 times faster on a CPU.
-
-    SGD on weights in bfloat16 or float16 rounds stochastically, or most steps would be lost in rounding.
-    """
-    if name == "sgd" and any(p.dtype in (torch.bfloat16, torch.float16) for p in model.parameters()):
-        return StochasticRoundingSGD(model.parameters(), lr, momentum, weight_decay)
-    if name == "sgd":
-        return torch.optim.SGD(
-            model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, fused=_fusable(model)
-        )
-    if name == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=_fusable(model))
-    raise UsageError(f"unknown optimizer {name!r}; there are sgd and adamw")
-
-
-def _fusable(model: nn.Module) -> bool:
-    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters())
-
-
-@contextmanager
-def arithmetic(precision: str) -> Iterator[None]:
-    """The multiplications of a recipe: fp32 exactly, tf32 on tensor cores, or autocast to bf16; undone at the end.
-
-    Raises UsageError for tf32 and bf16 without a GPU: CPUs that emulate bf16 are 30 times slower than in fp32.
-    """
-    if precision != "fp32" and not torch.cuda.is_available():
-        raise UsageError(f"precision {precision} needs a CUDA GPU; use fp32 here")
-    # Said explicitly either way: cuDNN's own default is TF32, which would be recorded as fp32.
-    places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn) if torch.cuda.is_available() else ()
-    before = [place.allow_tf32 for place in places]
-    try:
-        for place in places:
-            place.allow_tf32 = precision == "tf32"
-        # Without its cache, which would keep the weights of the first step as long as this context lasts.
-        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False) if precision == "bf16" else nullcontext():
-            yield
-    finally:
-        for place, value in zip(places, before, strict=True):
-            place.allow_tf32 = value
 
 
 def evaluate(model: nn.Module, part: Part, batch: int | None = None) -> Evaluation:

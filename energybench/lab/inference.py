@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from energybench.compress import forward_flops
 from energybench.errors import DataError
+from energybench.lab.arithmetic import arithmetic
 from energybench.lab.data import Data
 from energybench.lab.execution import WAYS, prepared, quantisation_report, run, start_compiler, unavailable
-from energybench.lab.finetune import arithmetic, evaluate
+from energybench.lab.finetune import evaluate
 from energybench.lab.intensity import forward_intensity
 from energybench.lab.models import build
 from energybench.lab.profiles import Recipe

@@ -25,10 +25,12 @@ import torch
 from torch import Tensor, nn
 
 from energybench.errors import DataError, UsageError
+from energybench.lab.arithmetic import arithmetic, device
 from energybench.lab.checkpoint import checkpoint_folder, load_checkpoint
 from energybench.lab.data import Data
-from energybench.lab.finetune import arithmetic, device, evaluate, one_epoch, optimizer
+from energybench.lab.finetune import evaluate, one_epoch
 from energybench.lab.models import architecture, build, load_backbone
+from energybench.lab.optimizer import optimizer
 from energybench.lab.powerprop import powerpropagation
 from energybench.lab.profiles import Recipe
 from energybench.lab.torchvision_compat import import_torchvision

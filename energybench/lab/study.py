@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from energybench.compress import Compressed, CompressionReport, Compressor, compressor
+from energybench.lab.arithmetic import device
 from energybench.lab.checkpoint import checkpoint_folder
 from energybench.lab.data import Data, check_data, default_data, example_input, load
-from energybench.lab.finetune import device, evaluate, fine_tune
+from energybench.lab.finetune import evaluate, fine_tune
 from energybench.lab.intensity import Intensity, training_intensity
 from energybench.lab.models import build, check_model, count_parameters
 from energybench.lab.pretrain import Start, check_weights, starting_weights

@@ -9,19 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from energybench.errors import DataError, UsageError
+from energybench.errors import DataError
 from energybench.lab import finetune
 from energybench.lab.data import Data, TensorPart, load
-from energybench.lab.finetune import (
-    DivergenceError,
-    Evaluation,
-    arithmetic,
-    evaluate,
-    fine_tune,
-    one_epoch,
-    optimizer,
-)
+from energybench.lab.finetune import DivergenceError, Evaluation, evaluate, fine_tune, one_epoch
 from energybench.lab.models import build
+from energybench.lab.optimizer import optimizer
 from energybench.lab.profiles import Recipe, recipe
 from energybench.lab.stopping import FixedEpochs, UntilTarget
 
@@ -251,17 +244,6 @@ def test_the_auxiliary_output_counts_with_its_weight() -> None:
     one = one_epoch(single, part, optimizer(single, "sgd", 0.01, 0), 8)
     two = one_epoch(double, part, optimizer(double, "sgd", 0.01, 0), 8)
     assert two.loss == pytest.approx(1.4 * one.loss, rel=1e-5)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
-def test_low_precision_without_a_gpu_is_refused() -> None:
-    with pytest.raises(UsageError, match="precision bf16 needs a CUDA GPU"), arithmetic("bf16"):
-        pass
-
-
-def test_an_unknown_optimizer_is_said() -> None:
-    with pytest.raises(UsageError, match="unknown optimizer 'lion'"):
-        optimizer(linear(), "lion", 0.1, 0)
 
 
 def test_tiny_learns_the_digits_from_random_weights() -> None:
