@@ -236,6 +236,8 @@ class Case:
     pue: float = 1.0
     idle_w: Mapping[str, float | None] = field(default_factory=dict)
     """watts of each domain while the machine was idle, measured once before the first case; empty: not measured"""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """metric -> the change that matters for this case (energy 0.1 = 10 %, accuracy 0.01 = 1 point); none: as for all"""
 
     @property
     def short_id(self) -> str:

@@ -7,50 +7,37 @@ exit code; seconds, epochs and mean power are compared for show.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from energybench.analysis import decompose
 from energybench.analysis.comparability import accuracy_differences, differences
-from energybench.analysis.effects import Effect, accuracy_effect, log_effect
-from energybench.analysis.report import COMPARED, GATING, CompareOptions, Pair, Report
-from energybench.analysis.verdicts import Judgement, Rule, judge_all, points_rule, relative_rule
-from energybench.model import Case, Comparison, Metric, Provenance, Run, Status, Verdict, mean
+from energybench.analysis.families import Families, accuracy_change, energy_change, relative_change
+from energybench.analysis.metrics import ACCURACY, BETWEEN_SESSIONS, ENERGY, METRICS, SHOWN, joules
+from energybench.analysis.noise import canary_change, declared, session_noise
+from energybench.analysis.report import COMPARED, GATING, CompareOptions, Pair, Report, SessionNoise
+from energybench.model import Case, Comparison, Provenance, Run, Status, Verdict, mean
 
 __all__ = ["ACCURACY", "ENERGY", "METRICS", "CompareOptions", "Pair", "Report", "compare_cases", "compare_runs"]
 
 
-def _joules(case: Case) -> tuple[float | None, ...]:
-    return case.joules(case.verdict_domains)
+def compare_runs(
+    baseline: Run, candidate: Run, options: CompareOptions | None = None, history: Sequence[Run] = ()
+) -> Report:
+    """Compare all cases of two stored runs, with notes on what differs between the sessions.
 
-
-def _watts(case: Case) -> tuple[float | None, ...]:
-    return tuple(
-        None if joules is None or seconds <= 0 or not math.isfinite(joules / seconds) else joules / seconds
-        for joules, seconds in zip(_joules(case), case.seconds, strict=True)
+    `history` holds earlier runs of the same machine, from which the noise between sessions is learnt (see `noise`);
+    without three of them the declared one stands.
+    """
+    options = options or CompareOptions()
+    report = compare_cases(
+        baseline.cases,
+        candidate.cases,
+        options,
+        noise=session_noise([run for run in (*history, baseline) if run.source != candidate.source], options),
+        canary=canary_change(baseline.session, candidate.session),
     )
-
-
-def _epochs(case: Case) -> tuple[float | None, ...]:
-    if not decompose.has_epochs(case):
-        return ()
-    return tuple(decompose.epochs(round) for round in case.rounds)
-
-
-ENERGY = Metric("energy", "J", "lower", _joules, gates=True)
-ACCURACY = Metric("accuracy", "", "higher", lambda case: case.metric("accuracy"), gates=True)
-SHOWN = (
-    Metric("seconds", "s", "lower", lambda case: case.seconds),
-    Metric("epochs", "", "lower", _epochs),
-    Metric("power", "W", "lower", _watts),
-)
-METRICS = (ENERGY, ACCURACY, *SHOWN)
-
-
-def compare_runs(baseline: Run, candidate: Run, options: CompareOptions | None = None) -> Report:
-    """Compare all cases of two stored runs, with notes on what differs between the sessions."""
-    report = compare_cases(baseline.cases, candidate.cases, options or CompareOptions())
     never_measured = {
         str(item.get("fullname")): str(item.get("status", "failed"))
         for item in candidate.session.get("unmeasured", ())
@@ -71,9 +58,21 @@ def compare_runs(baseline: Run, candidate: Run, options: CompareOptions | None =
     )
 
 
-def compare_cases(baseline: Sequence[Case], candidate: Sequence[Case], options: CompareOptions | None = None) -> Report:
-    """Compare the cases that have the same id; of an id given twice on a side the last counts."""
+def compare_cases(
+    baseline: Sequence[Case],
+    candidate: Sequence[Case],
+    options: CompareOptions | None = None,
+    *,
+    noise: SessionNoise | None = None,
+    canary: float | None = None,
+) -> Report:
+    """Compare the cases that have the same id; of an id given twice on a side the last counts.
+
+    `noise` between sessions is what the options declare where it is not given; `canary` is ln of the change of a load
+    that no code under test touches.
+    """
     options = options or CompareOptions()
+    noise = noise or declared(options)
     old, new = ({case.id: case for case in cases} for cases in (baseline, candidate))
     pairs = [Pair(id, old.get(id), case) for id, case in new.items()]
     pairs += [Pair(id, case, None) for id, case in old.items() if id not in new]
@@ -81,14 +80,19 @@ def compare_cases(baseline: Sequence[Case], candidate: Sequence[Case], options: 
         pairs = [pair for pair in pairs if pair.baseline and pair.candidate]
     both = [(pair.baseline, pair.candidate) for pair in pairs if pair.baseline and pair.candidate]
 
-    relative = relative_rule(options.margin, options.noise_floor)
-    points = points_rule(options.accuracy_margin, options.accuracy_noise)
     obstacles = {new.id: differences(old, new, options.vary) for old, new in both}
     accuracy_obstacles = {new.id: accuracy_differences(old, new, options.vary) for old, new in both}
+    families = Families(both, options, noise, canary)
+    energy = families.judged(ENERGY, energy_change, obstacles, between=True)
     found = {
-        ENERGY.name: _family(both, ENERGY, relative, obstacles, _energy_effect),
-        ACCURACY.name: _family(both, ACCURACY, points, accuracy_obstacles, _accuracy_effect),
-        **{metric.name: _family(both, metric, relative, obstacles, _positive_effect) for metric in SHOWN},
+        ENERGY.name: energy.comparisons,
+        ACCURACY.name: families.judged(ACCURACY, accuracy_change, accuracy_obstacles).comparisons,
+        **{
+            metric.name: families.judged(
+                metric, relative_change, obstacles, between=metric.name in BETWEEN_SESSIONS
+            ).comparisons
+            for metric in SHOWN
+        },
     }
     comparisons: list[Comparison] = []
     for pair in pairs:
@@ -97,85 +101,9 @@ def compare_cases(baseline: Sequence[Case], candidate: Sequence[Case], options: 
             comparisons += _labelled(pair.baseline, pair.candidate, [row for row in rows if row is not None])
         else:
             comparisons.append(_one_sided(pair))
-    report = Report(tuple(comparisons), tuple(pairs), options)
+    change = None if canary is None else math.expm1(canary)
+    report = Report(tuple(comparisons), tuple(pairs), options, shift=energy.shift, canary=change, noise=noise)
     return replace(report, notes=_case_notes(report, both))
-
-
-Effects = Callable[[Case, Case, Metric], Effect | None]
-
-
-def _family(
-    both: Iterable[tuple[Case, Case]],
-    metric: Metric,
-    rule: Rule,
-    obstacles: Mapping[str, tuple[str, ...]],
-    effect_of: Effects,
-) -> dict[str, Comparison]:
-    """Case id -> comparison of one metric; all cases are judged together."""
-    found: dict[str, Comparison] = {}
-    testable: list[tuple[Comparison, Effect]] = []
-    for old, new in both:
-        values = [mean(metric.values(case)) for case in (old, new)]
-        blank = Comparison(new.id, metric.name, Verdict.NOT_COMPARABLE, baseline=values[0], candidate=values[1])
-        if obstacles[new.id]:
-            if metric is ENERGY or values != [None, None]:
-                found[new.id] = replace(blank, reason=_why_not(obstacles[new.id]))
-            continue
-        effect = effect_of(old, new, metric)
-        if effect is not None:
-            testable.append((blank, effect))
-        elif metric is ENERGY or (metric is ACCURACY and values[0] is not None):
-            found[new.id] = replace(blank, reason=_absent(metric, old, values))
-        elif metric is ACCURACY and values[1] is not None:
-            found[new.id] = replace(blank, verdict=Verdict.NEW, reason="the baseline recorded no accuracy")
-    judgements = judge_all([effect for _, effect in testable], rule)
-    for (blank, _), judgement in zip(testable, judgements, strict=True):
-        found[blank.case] = _filled(blank, judgement)
-    return found
-
-
-def _filled(blank: Comparison, judgement: Judgement) -> Comparison:
-    return replace(
-        blank,
-        verdict=judgement.verdict,
-        reason=judgement.reason,
-        change=judgement.change,
-        interval=judgement.interval,
-        p=judgement.p,
-    )
-
-
-def _energy_effect(old: Case, new: Case, metric: Metric) -> Effect | None:
-    a, b = _positive(old, metric), _positive(new, metric)
-    if not a or not b:
-        return None
-    return log_effect(a, b, error_baseline=_relative_error(old), error_candidate=_relative_error(new))
-
-
-def _accuracy_effect(old: Case, new: Case, metric: Metric) -> Effect | None:
-    return accuracy_effect(old, new, same_images=old.workload == new.workload)
-
-
-def _positive_effect(old: Case, new: Case, metric: Metric) -> Effect | None:
-    a, b = _positive(old, metric), _positive(new, metric)
-    return log_effect(a, b) if a and b else None
-
-
-def _positive(case: Case, metric: Metric) -> list[float]:
-    return [value for value in metric.values(case) if value is not None and value > 0]
-
-
-def _relative_error(case: Case) -> float:
-    """Root mean square over the rounds of the meter's random error relative to the round's joules; 0 if not stated.
-
-    At most 1: an error as large as its reading already says that nothing is known.
-    """
-    shares = [
-        min(1.0, math.hypot(*(round.window.error_j.get(name) or 0.0 for name in case.verdict_domains)) / joules)
-        for round, joules in zip(case.rounds, _joules(case), strict=True)
-        if joules is not None and joules > 0
-    ]
-    return math.hypot(*shares) / math.sqrt(len(shares)) if shares else 0.0
 
 
 def _labelled(old: Case, new: Case, rows: list[Comparison]) -> list[Comparison]:
@@ -224,24 +152,10 @@ def _failed_accuracy(new: Case, accuracy: Comparison | None) -> Comparison:
 def _one_sided(pair: Pair) -> Comparison:
     if pair.candidate is not None:
         reason = "in the candidate only"
-        return Comparison(pair.case, ENERGY.name, Verdict.NEW, reason, candidate=mean(_joules(pair.candidate)))
+        return Comparison(pair.case, ENERGY.name, Verdict.NEW, reason, candidate=mean(joules(pair.candidate)))
     assert pair.baseline is not None
     reason = "in the baseline only: not measured, renamed or deselected"
-    return Comparison(pair.case, ENERGY.name, Verdict.MISSING, reason, baseline=mean(_joules(pair.baseline)))
-
-
-def _why_not(clauses: Sequence[str]) -> str:
-    """`differs in workload (...), gpus (...)`; clauses that are sentences of their own stand first."""
-    differing = [clause for clause in clauses if not clause.startswith(("no ", "the "))]
-    own = [clause for clause in clauses if clause.startswith(("no ", "the "))]
-    return "; ".join([*own, *([f"differs in {', '.join(differing)}"] if differing else [])])
-
-
-def _absent(metric: Metric, old: Case, values: Sequence[float | None]) -> str:
-    if metric is ACCURACY:
-        return "the candidate recorded no accuracy, the baseline did"
-    sides = [side for side, value in zip(("baseline", "candidate"), values, strict=True) if not value or value <= 0]
-    return f"no energy reading in the {' and the '.join(sides) or 'rounds'}"
+    return Comparison(pair.case, ENERGY.name, Verdict.MISSING, reason, baseline=mean(joules(pair.baseline)))
 
 
 def _case_notes(report: Report, both: Sequence[tuple[Case, Case]]) -> tuple[str, ...]:
@@ -252,7 +166,7 @@ def _case_notes(report: Report, both: Sequence[tuple[Case, Case]]) -> tuple[str,
         notes.append("No case was compared: none of the common cases is comparable.")
     if any(old.pue != new.pue for old, new in both):
         notes.append("The PUE of the two runs differs; kWh are shown at PUE 1. Verdicts use joules before PUE.")
-    lost = sum(None in _joules(case) and any(_joules(case)) for pair in both for case in pair)
+    lost = sum(None in joules(case) and any(joules(case)) for pair in both for case in pair)
     if lost:
         notes.append(f"{lost} case(s) have rounds without a full energy reading; those rounds are left out.")
     inconclusive = report.counts.get(Verdict.INCONCLUSIVE, 0)

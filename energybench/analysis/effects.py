@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from energybench.analysis.moderation import Spread
 from energybench.analysis.stats import INFINITE, Difference, sample_variance, welch
 from energybench.model import Case, mean
 
@@ -30,6 +31,14 @@ class Effect:
     """rounds of the smaller side"""
     identical: bool = False
     """every round of both sides has the same value"""
+    spread: Spread | None = None
+    """variance of one round, both sides pooled, at least the meter's; None where a side has one round"""
+    share: float = 2.0
+    """1 / rounds of the baseline + 1 / rounds of the candidate: the variance of the change in variances of a round"""
+    residual: Difference | None = None
+    """the change beside what all cases have in common; None where that is not known"""
+    between: float = 0.0
+    """standard deviation that sessions alone give to the change: no number of rounds makes it smaller"""
 
 
 def log_effect(
@@ -44,11 +53,15 @@ def log_effect(
     identical = tuple(baseline) == tuple(candidate)
     old, new = [math.log(value) for value in baseline], [math.log(value) for value in candidate]
     worse = math.fsum(new) / len(new) - math.fsum(old) / len(old)
+    share = 1 / len(old) + 1 / len(new)
     if rounds < 2:
-        return Effect(worse, rounds=rounds, identical=identical)
+        return Effect(worse, rounds=rounds, identical=identical, share=share)
     floors = {"floor_a": error_baseline**2, "floor_b": error_candidate**2}
-    pooled = (max(sample_variance(old), floors["floor_a"]) + max(sample_variance(new), floors["floor_b"])) / 2
-    return Effect(worse, welch(old, new, **floors), math.sqrt(pooled), rounds, identical)
+    variances = (max(sample_variance(old), floors["floor_a"]), max(sample_variance(new), floors["floor_b"]))
+    df = len(old) + len(new) - 2
+    pooled = ((len(old) - 1) * variances[0] + (len(new) - 1) * variances[1]) / df
+    sd = math.sqrt(math.fsum(variances) / 2)
+    return Effect(worse, welch(old, new, **floors), sd, rounds, identical, Spread(pooled, df), share)
 
 
 def accuracy_effect(baseline: Case, candidate: Case, *, same_images: bool) -> Effect | None:

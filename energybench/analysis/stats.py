@@ -32,6 +32,52 @@ class Difference:
         return self.value - reach, self.value + reach
 
 
+def combined(value: float, parts: Sequence[tuple[float, float]]) -> Difference | None:
+    """A difference whose variance is the sum of `parts`, each (variance, degrees of freedom); None where that is zero.
+
+    Degrees of freedom after Satterthwaite (1946): (sum V)^2 / sum(V^2 / df).
+    """
+    variance = math.fsum(part for part, _ in parts)
+    if variance <= 0:
+        return None
+    # Fractions of the whole, not squares of tiny variances, which would underflow to 0.
+    doubt = math.fsum((part / variance) ** 2 / df for part, df in parts)
+    return Difference(value, math.sqrt(variance), 1 / doubt if doubt > 0 else INFINITE)
+
+
+def digamma(x: float) -> float:
+    """psi(x) for x > 0: recurrence up to 10, then the asymptotic series (DLMF 5.5.2, 5.11.2)."""
+    shift = 0.0
+    while x < 10:
+        shift -= 1 / x
+        x += 1
+    y = 1 / (x * x)
+    return shift + math.log(x) - 0.5 / x - y * (1 / 12 - y * (1 / 120 - y * (1 / 252 - y * (1 / 240 - y / 132))))
+
+
+def trigamma(x: float) -> float:
+    """psi'(x) for x > 0: recurrence up to 10, then the asymptotic series (DLMF 5.5.2, 5.15.8)."""
+    shift = 0.0
+    while x < 10:
+        shift += 1 / (x * x)
+        x += 1
+    y = 1 / (x * x)
+    return shift + 1 / x + y / 2 + y / x * (1 / 6 - y * (1 / 30 - y * (1 / 42 - y * (1 / 30 - y * 5 / 66))))
+
+
+def trigamma_inverse(value: float) -> float:
+    """The x > 0 with psi'(x) = `value` > 0, by bisection of ln x: psi' falls from infinity to 0."""
+    low, high = -20.0, 20.0
+    if value >= trigamma(math.exp(low)):
+        return math.exp(low)
+    if value <= trigamma(math.exp(high)):
+        return math.exp(high)
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if trigamma(math.exp(middle)) > value else (low, middle)
+    return math.exp((low + high) / 2)
+
+
 def sample_variance(values: Sequence[float]) -> float:
     """Unbiased variance of two or more values; exactly 0 where all are equal."""
     if all(value == values[0] for value in values):
@@ -46,16 +92,9 @@ def welch(a: Sequence[float], b: Sequence[float], *, floor_a: float = 0.0, floor
     `floor_a` and `floor_b` are variances of one value that are known from elsewhere, such as the meter's random error;
     a sample whose own variance is smaller takes them. None where the standard error is zero.
     """
-    part_a = max(sample_variance(a), floor_a) / len(a)
-    part_b = max(sample_variance(b), floor_b) / len(b)
-    variance = part_a + part_b
-    if variance <= 0:
-        return None
-    # Fractions of the whole, not squares of tiny variances, which would underflow to 0.
-    share_a, share_b = part_a / variance, part_b / variance
-    df = 1 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
     value = math.fsum(b) / len(b) - math.fsum(a) / len(a)
-    return Difference(value, math.sqrt(variance), df)
+    sides = ((a, floor_a), (b, floor_b))
+    return combined(value, [(max(sample_variance(x), floor) / len(x), len(x) - 1) for x, floor in sides])
 
 
 def t_tail(t: float, df: float) -> float:

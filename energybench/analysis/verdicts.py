@@ -1,6 +1,8 @@
 """From effects to verdicts: what may be claimed of each case, given all cases of the metric.
 
-- regressed: the estimate is at least the margin, and Benjamini-Hochberg over the cases rejects "not worse" at q = 0.05.
+- regressed: the estimate is at least the margin, and Benjamini-Hochberg over the cases rejects "not worse". Where the
+  cases of a session have a shift in common, both are asked of what a case has beside it, and of its whole change the
+  margin again; the shift is a claim of its own, and where it is one, cases that moved with it are regressed too.
 - improved: the mirror image.
 - ok: the one-sided 95 % upper bound lies below the margin (non-inferiority, a positive statement; no correction,
   since a run passes only where every case does).
@@ -14,14 +16,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from energybench.analysis.effects import Effect
-from energybench.analysis.stats import benjamini_hochberg, rounds_needed
+from energybench.analysis.stats import Difference, benjamini_hochberg, rounds_needed, t_quantile
 from energybench.model import Verdict
 
 LEVEL = 0.05
-"""Level of each non-inferiority test, and the false discovery rate of the claims."""
+"""Level of each non-inferiority test, and of all claims together where a run changes nothing."""
+SHIFT_LEVEL = 0.035
+"""The shift's part of LEVEL; what is left is the false discovery rate of the cases beside it. Most goes to the shift:
+whole sessions vary more than what one case has beside them, so that its claim is the harder one to make."""
 _MANY_ROUNDS = 100
 _LARGEST_LOG = 700.0
 """exp of more is no float; a change of 1e304 is wrong enough as it is."""
@@ -54,6 +59,8 @@ class Judgement:
     change: float
     interval: tuple[float, float] | None = None
     p: float | None = None
+    rounds: int | None = None
+    """a side that would settle it, where it is inconclusive and rounds can"""
 
 
 def relative_rule(margin: float, noise: float) -> Rule:
@@ -81,25 +88,77 @@ def points_rule(margin: float, noise: float) -> Rule:
     )
 
 
-def judge_all(effects: Sequence[Effect], rule: Rule) -> list[Judgement]:
-    """One judgement per effect, in order. The effects are all cases of one metric: the family of its claims."""
-    tested = [effect for effect in effects if effect.test is not None and not effect.identical]
-    worse = [effect.test.p_above(0.0) for effect in tested if effect.test is not None]
-    adjusted_worse = benjamini_hochberg(worse)
-    adjusted_better = benjamini_hochberg([1 - p for p in worse])
-    row = {id(effect): position for position, effect in enumerate(tested)}
+def judge_all(
+    effects: Sequence[Effect],
+    rules: Rule | Sequence[Rule],
+    *,
+    shift: Judgement | None = None,
+    looks: int = 1,
+) -> list[Judgement]:
+    """One judgement per effect, in order. The effects are all cases of one metric: the family of its claims.
+
+    `rules` is one for all or one each. `shift` is the judgement on what the cases have in common. With several `looks`
+    at one change each may use its part of the level.
+    """
+    each = [rules] * len(effects) if isinstance(rules, Rule) else list(rules)
+    claims = [_claim(effect) for effect in effects]
+    worse = [claim.p_above(0.0) for claim in claims if claim is not None]
+    adjusted_worse, adjusted_better = (benjamini_hochberg(ps) for ps in (worse, [1 - p for p in worse]))
+    apart = any(effect.residual is not None for effect in effects)
+    level = (LEVEL - SHIFT_LEVEL if apart else LEVEL) / looks
     judgements = []
-    for effect in effects:
+    position = 0
+    for effect, rule, claim in zip(effects, each, claims, strict=True):
         if effect.identical:
             judgements.append(Judgement(Verdict.OK, "identical rounds", rule.shown(0.0), (0.0, 0.0)))
-        elif effect.test is None:
+        elif claim is None:
             judgements.append(_by_declared_noise(effect, rule))
         else:
-            position = row[id(effect)]
-            judgements.append(
-                _by_test(effect, rule, worse[position], adjusted_worse[position], adjusted_better[position])
-            )
+            tail = _Tail(worse[position], adjusted_worse[position] <= level, adjusted_better[position] <= level)
+            judgements.append(_by_test(effect, rule, claim, tail, shift, LEVEL / looks))
+            position += 1
     return judgements
+
+
+def judge_shift(change: Difference, rule: Rule, *, canary: float | None, looks: int = 1) -> Judgement:
+    """The verdict on what all cases have in common; `canary` is ln of the change of a load that no code under test
+    touches, None where there is none: where it moved the same way, the machine is the likelier cause.
+    """
+    shown = rule.shown(change.value)
+    low, high = sorted(rule.shown(end) for end in change.interval())
+    text = f"interval {rule.percent(low)} .. {rule.percent(high)}"
+    p, level = change.p_above(0.0), SHIFT_LEVEL / looks
+    if canary is None:
+        told = "no canary tells the machine's drift from the code"
+    else:
+        told = f"the canary changed by {rule.percent(rule.shown(canary))}"
+
+    def judged(verdict: Verdict, reason: str) -> Judgement:
+        return Judgement(verdict, reason, shown, (low, high), p)
+
+    if abs(change.value) >= rule.margin - 1e-12 and min(p, 1 - p) <= level:
+        if canary is not None and canary * change.value > 0 and abs(canary) >= abs(change.value) / 2:
+            return judged(Verdict.INCONCLUSIVE, f"{text}; the environment drifted: {told}")
+        return judged(Verdict.REGRESSED if change.value > 0 else Verdict.IMPROVED, f"{text}; {told}")
+    if 1 - change.p_above(rule.margin) < LEVEL / looks:
+        return judged(Verdict.OK, text)
+    return judged(Verdict.INCONCLUSIVE, f"{text} crosses the margin; {told}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """What the family of cases says of one."""
+
+    p: float
+    worse: bool
+    better: bool
+
+
+def _claim(effect: Effect) -> Difference | None:
+    """What a claim on the case rests on: what it has beside the others where that is known, else its change."""
+    if effect.test is None or effect.identical:
+        return None
+    return effect.residual or effect.test
 
 
 def _by_declared_noise(effect: Effect, rule: Rule) -> Judgement:
@@ -110,42 +169,61 @@ def _by_declared_noise(effect: Effect, rule: Rule) -> Judgement:
     if abs(effect.worse) >= rule.claim - 1e-12:
         verdict = Verdict.REGRESSED if effect.worse > 0 else Verdict.IMPROVED
         return Judgement(verdict, basis, change)
-    needed = _rounds(rounds_needed(rule.noise, rule.margin))
-    reason = f"{basis}: {rule.percent(change)} is below three times that; about {needed} a side would settle it"
-    return Judgement(Verdict.INCONCLUSIVE, reason, change)
+    needed = rounds_needed(rule.noise, rule.margin)
+    reason = f"{basis}: {rule.percent(change)} is below three times that; {_settling(needed)}"
+    return Judgement(Verdict.INCONCLUSIVE, reason, change, rounds=needed)
 
 
-def _by_test(effect: Effect, rule: Rule, p: float, adjusted_worse: float, adjusted_better: float) -> Judgement:
+def _by_test(
+    effect: Effect, rule: Rule, claim: Difference, tail: _Tail, shift: Judgement | None, level: float
+) -> Judgement:
     assert effect.test is not None
     change = rule.shown(effect.worse)
     ends = sorted(rule.shown(end) for end in effect.test.interval())
     interval = (ends[0], ends[1])
     text = f"interval {rule.percent(ends[0])} .. {rule.percent(ends[1])}"
+    if effect.residual is not None:
+        text += f"; {rule.percent(rule.shown(claim.value))} beside the other cases"
 
     def judged(verdict: Verdict, reason: str) -> Judgement:
-        return Judgement(verdict, reason, change, interval, p)
+        return Judgement(verdict, reason, change, interval, tail.p)
 
-    if effect.worse >= rule.margin - 1e-12 and adjusted_worse <= LEVEL:
+    least = min(effect.worse, claim.value)
+    most = max(effect.worse, claim.value)
+    if least >= rule.margin - 1e-12 and tail.worse:
         certain = effect.test.p_above(rule.margin) < LEVEL
         return judged(Verdict.REGRESSED, f"{text}, beyond the margin with confidence" if certain else text)
-    if effect.worse <= -rule.margin + 1e-12 and adjusted_better <= LEVEL:
+    if most <= -rule.margin + 1e-12 and tail.better:
         return judged(Verdict.IMPROVED, text)
+    if shift is not None and shift.verdict in (Verdict.REGRESSED, Verdict.IMPROVED):
+        sign = 1 if shift.verdict is Verdict.REGRESSED else -1
+        if sign * effect.worse >= rule.margin - 1e-12:
+            return judged(shift.verdict, f"{text}; all cases moved, by {rule.percent(shift.change)}")
     # p_above(margin) tests "at most the margin"; its complement tests "at least the margin".
-    if 1 - effect.test.p_above(rule.margin) < LEVEL:
+    if 1 - effect.test.p_above(rule.margin) < level:
         return judged(Verdict.OK, text)
-    return judged(Verdict.INCONCLUSIVE, f"{text} crosses the margin; {_advice(effect, rule)}")
+    needed, advice = _advice(effect, rule)
+    return replace(judged(Verdict.INCONCLUSIVE, f"{text} crosses the margin; {advice}"), rounds=needed)
 
 
-def _advice(effect: Effect, rule: Rule) -> str:
-    """Rounds for an 80 % chance: to show a change this large, or to show that there is less than the margin."""
+def _advice(effect: Effect, rule: Rule) -> tuple[int | None, str]:
+    """What would settle it with a chance of 80 %: rounds a side, or, None, less noise between sessions."""
+    assert effect.test is not None
     large = effect.worse >= rule.margin
     distance = effect.worse if large else rule.margin - max(effect.worse, 0.0)
-    needed = rounds_needed(effect.sd, distance) if distance > 0 else _MANY_ROUNDS + 1
+    reach = t_quantile(LEVEL, effect.test.df) * effect.between
+    if effect.between > 0 and distance <= reach:
+        spread = rule.percent(rule.shown(reach)).lstrip("+-")
+        return None, (
+            f"sessions alone differ by up to {spread}, which no rounds make less: measure both sides in turn, "
+            "lower the noise between sessions, or widen the margin"
+        )
+    needed = rounds_needed(effect.sd, distance - reach) if distance > reach else _MANY_ROUNDS + 1
     needed = max(needed, effect.rounds + 1)
     if needed > _MANY_ROUNDS:
-        return f"with this spread more than {_MANY_ROUNDS} rounds a side would be needed to tell it from the margin"
-    return f"about {_rounds(needed)} a side would settle it"
+        return None, f"with this spread more than {_MANY_ROUNDS} rounds a side would be needed to tell it apart"
+    return needed, _settling(needed)
 
 
-def _rounds(count: int) -> str:
-    return f"{count} rounds"
+def _settling(rounds: int) -> str:
+    return f"about {rounds} rounds a side would settle it"

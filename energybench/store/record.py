@@ -9,7 +9,7 @@ Empty optional parts are left out. Schema 1:
                  "conditions_end"?, "metrics", "laps"?: [{"label", "seconds", "joules", "error_j"?}], "warnings"?,
                  "marks"?: ["too-short"], "iterations"?: 4, "trace"?: {"file", "start_s", "end_s"}, "net_j"?}],
      "warmups": [round], "search": [window], "pretraining": [window], "facts": {}, "comparability": {},
-     "pue": 1.58, "warnings": [], "idle_w"?: {domain: W | null}}
+     "pue": 1.58, "warnings": [], "idle_w"?: {domain: W | null}, "margins"?: {metric: float}}
 
 `net_j` is the round's total above `idle_w`, for readers that are not energybench; it is derived and never read back.
 """
@@ -51,6 +51,8 @@ def case_record(case: Case) -> dict[str, Any]:
     }
     if case.idle_w:
         record["idle_w"] = strict(case.idle_w)
+    if case.margins:
+        record["margins"] = dict(case.margins)
     return record
 
 
@@ -73,6 +75,7 @@ def case_from_record(fullname: str, record: Mapping[str, Any], params: Mapping[s
         pue = _number(record.get("pue", 1.0))
         if pue is None or pue < 1:
             raise ValueError(f"pue {record.get('pue')!r} instead of a number >= 1")
+        _refuse_what_reads_as_something_else(record)
         return Case(
             id=fullname,
             rounds=tuple(_round(item) for item in record["rounds"]),
@@ -88,6 +91,7 @@ def case_from_record(fullname: str, record: Mapping[str, Any], params: Mapping[s
             warnings=tuple(map(str, record.get("warnings", ()))),
             pue=pue,
             idle_w=_numbers(record.get("idle_w", {})),
+            margins={name: value for name, value in _numbers(record.get("margins", {})).items() if value is not None},
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
@@ -180,6 +184,19 @@ def _span_record(case: str, span: Span) -> dict[str, Any]:
             f"{case}: a trace from {span.start_s} to {span.end_s} seconds cannot be stored; its clock is broken."
         )
     return {"file": span.file, "start_s": span.start_s, "end_s": span.end_s}
+
+
+def _refuse_what_reads_as_something_else(record: Mapping[str, Any]) -> None:
+    """Values of a wrong kind that the conversions below would take without complaint: `"false"` is true, say."""
+    names = [str(domain["name"]) for domain in record["domains"]]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"the domain {min(twice)} twice, whose joules would be counted twice")
+    for domain in record["domains"]:
+        if not isinstance(domain["in_total"], bool):
+            raise TypeError(f"in_total {domain['in_total']!r} instead of true or false")
+    if not isinstance(record.get("warnings", []), list):
+        raise TypeError(f"warnings {record['warnings']!r} instead of a list")
 
 
 def _domain(record: Mapping[str, Any]) -> Domain:

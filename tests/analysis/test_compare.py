@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -226,3 +228,83 @@ def test_what_differs_between_the_sessions_is_noted(make_case: Any) -> None:
 
 def test_the_metrics_that_gate_are_energy_and_accuracy() -> None:
     assert tuple(metric.name for metric in METRICS if metric.gates) == GATING == (ENERGY.name, ACCURACY.name)
+
+
+def many(make_case: Any, factor: float = 1.0, lone: float = 1.0) -> list[Case]:
+    """Eight cases of three rounds; all cost `factor` times as much, the first `lone` times more."""
+    return [
+        make_case(
+            f"m{k}", [100.0 * (k + 1) * factor * (lone if k == 0 else 1) * spread for spread in (0.99, 1.0, 1.01)]
+        )
+        for k in range(8)
+    ]
+
+
+def verdicts(report: Report) -> list[Verdict]:
+    return [c.verdict for c in report.comparisons if c.metric == "energy"]
+
+
+def test_what_all_cases_share_is_reported_apart(make_case: Any) -> None:
+    report = compare_cases(many(make_case), many(make_case, 1.10), CompareOptions())
+    assert report.shift is not None
+    assert report.shift.verdict is Verdict.REGRESSED
+    assert report.shift.change == pytest.approx(0.10)
+    assert report.shift.cases == 8
+    assert verdicts(report) == [Verdict.REGRESSED] * 8
+    assert report.exit_code == 1
+
+
+def test_a_canary_that_moved_as_much_takes_the_blame(make_case: Any) -> None:
+    report = compare_cases(many(make_case), many(make_case, 1.10), canary=math.log(1.09))
+    assert report.shift is not None
+    assert report.shift.verdict is Verdict.INCONCLUSIVE
+    assert report.canary == pytest.approx(0.09)
+    assert Verdict.REGRESSED not in verdicts(report)
+    assert report.exit_code == 0
+
+
+def test_a_lone_case_is_found_beside_the_others(make_case: Any) -> None:
+    report = compare_cases(many(make_case), many(make_case, lone=1.12), CompareOptions())
+    assert verdicts(report)[0] is Verdict.REGRESSED
+    assert Verdict.REGRESSED not in verdicts(report)[1:]
+    assert report.shift is not None
+    assert report.shift.change == pytest.approx(0.0)
+
+
+def test_arms_in_turn_show_unchanged_cases_as_ok_where_sessions_cannot(make_case: Any) -> None:
+    old, new = many(make_case), many(make_case, 1.003)
+    assert verdicts(compare_cases(old, new, CompareOptions(paired=True))) == [Verdict.OK] * 8
+    loud = compare_cases(old, new, CompareOptions(common_noise=0.04))
+    assert set(verdicts(loud)) == {Verdict.INCONCLUSIVE}
+    assert "which no rounds make less" in next(c.reason for c in loud.comparisons if c.metric == "energy")
+
+
+def test_the_noise_between_sessions_is_learnt_from_the_history(make_case: Any) -> None:
+    def run(k: int, factor: float) -> Run:
+        return Run(f"{k:04d}_r.json", tuple(many(make_case, factor)), created=f"2026-01-{k + 1:02d}T00:00:00+00:00")
+
+    wild, calm = ([run(k, 1 + size * (-1) ** k) for k in range(8)] for size in (0.06, 0.0005))
+    old, new = run(20, 1.0), run(21, 1.003)
+    assert set(verdicts(compare_runs(old, new, history=calm))) == {Verdict.OK}
+    loud = compare_runs(old, new, history=wild)
+    assert set(verdicts(loud)) == {Verdict.INCONCLUSIVE}
+    assert loud.noise is not None
+    assert loud.noise.sessions == 9  # the baseline's is one of them
+    assert loud.noise.common > 0.05
+
+
+def test_margins_of_cases_and_patterns_count(make_case: Any) -> None:
+    old, new = many(make_case), many(make_case, lone=1.12)
+    of_pattern = compare_cases(old, new, CompareOptions(paired=True, margins={"m0": {"energy": 0.2}}))
+    of_case = compare_cases(old, [replace(new[0], margins={"energy": 0.2}), *new[1:]], CompareOptions(paired=True))
+    for report in (of_pattern, of_case):
+        assert verdicts(report)[0] is Verdict.OK
+
+
+def test_an_inconclusive_verdict_says_what_settling_it_would_cost(make_case: Any) -> None:
+    old, new = make_case("a", [3.6e6, 3.9e6, 3.5e6]), make_case("a", [3.7e6, 3.95e6, 3.5e6], seconds=600)
+    found = only(compare_cases([old], [new], CompareOptions(paired=True)))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert re.search(
+        r"about \d+ rounds a side would settle it \(\d+ more of the candidate: [\d.]+ MJ and ", found.reason
+    )

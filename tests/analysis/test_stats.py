@@ -12,10 +12,14 @@ from energybench.analysis.stats import (
     INFINITE,
     Difference,
     benjamini_hochberg,
+    combined,
+    digamma,
     incomplete_beta,
     rounds_needed,
     t_quantile,
     t_tail,
+    trigamma,
+    trigamma_inverse,
     welch,
     wilson,
 )
@@ -92,3 +96,23 @@ def test_the_rounds_that_would_settle_it_follow_the_formula() -> None:
 def test_a_known_error_gives_the_normal_interval() -> None:
     low, high = Difference(1.0, 0.5, INFINITE).interval()
     assert (low, high) == pytest.approx((1 - 0.98, 1 + 0.98), abs=1e-3)
+
+
+@given(st.floats(1e-3, 1e6))
+def test_digamma_and_trigamma_are_scipys(x: float) -> None:
+    assert digamma(x) == pytest.approx(float(scipy_special.digamma(x)), rel=1e-10, abs=1e-11)
+    assert trigamma(x) == pytest.approx(float(scipy_special.polygamma(1, x)), rel=1e-10)
+
+
+@given(st.floats(1e-5, 1e6))
+def test_trigamma_inverse_undoes_trigamma(value: float) -> None:
+    assert trigamma(trigamma_inverse(value)) == pytest.approx(value, rel=1e-9)
+
+
+def test_variances_add_and_degrees_of_freedom_are_satterthwaites() -> None:
+    found = combined(0.5, [(4.0, 10), (1.0, 2), (0.0, 1), (4.0, INFINITE)])
+    assert found is not None
+    assert (found.value, found.se) == (0.5, 3.0)
+    assert found.df == pytest.approx(81 / (16 / 10 + 1 / 2))
+    assert combined(0.5, [(4.0, INFINITE)]) == Difference(0.5, 2.0, INFINITE)
+    assert combined(0.5, [(0.0, 3), (0.0, INFINITE)]) is None

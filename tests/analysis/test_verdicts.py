@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from energybench.analysis.effects import Effect, log_effect
 from energybench.analysis.stats import INFINITE, Difference
-from energybench.analysis.verdicts import Judgement, judge_all, points_rule, relative_rule
+from energybench.analysis.verdicts import Judgement, judge_all, judge_shift, points_rule, relative_rule
 from energybench.model import Verdict
 
 ENERGY = relative_rule(0.05, 0.03)
@@ -147,3 +147,82 @@ def test_a_case_at_the_margin_is_called_ok_in_at_most_one_of_twenty() -> None:
     """The level of the non-inferiority test, at 3 rounds: 2,000 cases that are worse by exactly the margin."""
     found = Counter(judgement.verdict for run in simulate(3, [0.05] * 40, runs=50) for judgement in run)
     assert found[Verdict.OK] / found.total() <= 0.06
+
+
+def moved(value: float, se: float = 0.01) -> Difference:
+    return Difference(value, se, INFINITE)
+
+
+@pytest.mark.parametrize(
+    ("change", "canary", "verdict", "said"),
+    [
+        (0.10, None, Verdict.REGRESSED, "no canary tells"),
+        (0.10, 0.0, Verdict.REGRESSED, "the canary changed by +0.0 %"),
+        (0.10, 0.04, Verdict.REGRESSED, "the canary changed by +4.1 %"),
+        (0.10, 0.09, Verdict.INCONCLUSIVE, "the environment drifted: the canary changed by +9.4 %"),
+        (0.10, -0.09, Verdict.REGRESSED, "the canary changed by -8.6 %"),
+        (-0.10, -0.09, Verdict.INCONCLUSIVE, "the environment drifted"),
+        (-0.10, 0.0, Verdict.IMPROVED, "the canary"),
+        (0.0, None, Verdict.OK, "interval"),
+        (0.04, None, Verdict.INCONCLUSIVE, "crosses the margin"),
+    ],
+)
+def test_a_shift_is_a_claim_of_its_own_that_the_canary_explains(
+    change: float, canary: float | None, verdict: Verdict, said: str
+) -> None:
+    found = judge_shift(moved(change), ENERGY, canary=canary)
+    assert found.verdict is verdict
+    assert said in found.reason
+    assert found.change == pytest.approx(math.expm1(change))
+
+
+def test_each_of_several_looks_may_use_its_part_of_the_level() -> None:
+    change = moved(0.05, 0.024)  # p = 0.019
+    assert judge_shift(change, ENERGY, canary=None).verdict is Verdict.REGRESSED
+    assert judge_shift(change, ENERGY, canary=None, looks=3).verdict is Verdict.INCONCLUSIVE
+    case = Effect(0.06, moved(0.06, 0.03), 0.03, 3)  # p = 0.023
+    assert judge_all([case], ENERGY)[0].verdict is Verdict.REGRESSED
+    assert judge_all([case], ENERGY, looks=3)[0].verdict is Verdict.INCONCLUSIVE
+    fine = Effect(0.0, moved(0.0, 0.028), 0.03, 3)  # p of "not beyond the margin": 0.041
+    assert judge_all([fine], ENERGY)[0].verdict is Verdict.OK
+    assert judge_all([fine], ENERGY, looks=3)[0].verdict is Verdict.INCONCLUSIVE
+
+
+def beside(worse: float, shift: float) -> Effect:
+    """A case that changed by `worse`, of which `shift` is what all did."""
+    return Effect(worse, moved(worse, 0.03), 0.01, 3, residual=moved(worse - shift, 0.01), between=0.03)
+
+
+def test_a_case_is_blamed_for_what_it_has_beside_the_others() -> None:
+    drift = 0.06
+    others, lone = [beside(drift, drift) for _ in range(20)], beside(drift + 0.10, drift)
+    judged = judge_all([*others, lone], ENERGY)
+    assert {found.verdict for found in judged[:-1]} == {Verdict.INCONCLUSIVE}
+    assert judged[-1].verdict is Verdict.REGRESSED
+    assert "+10.5 % beside the other cases" in judged[-1].reason
+
+
+def test_neither_a_change_without_a_residual_nor_a_residual_without_a_change_is_a_regression() -> None:
+    judged = judge_all([beside(0.10, 0.09), beside(0.01, -0.09)], ENERGY)
+    assert Verdict.REGRESSED not in {found.verdict for found in judged}
+
+
+def test_cases_that_moved_with_a_shift_that_is_a_claim_are_regressed_too() -> None:
+    shift = judge_shift(moved(0.10), ENERGY, canary=0.0)
+    judged = judge_all([beside(0.10, 0.10) for _ in range(6)] + [beside(0.02, 0.10)], ENERGY, shift=shift)
+    assert {found.verdict for found in judged[:-1]} == {Verdict.REGRESSED}
+    assert "all cases moved, by +10.5 %" in judged[0].reason
+    assert judged[-1].verdict is not Verdict.REGRESSED
+
+
+def test_where_sessions_alone_span_the_margin_no_rounds_are_asked_for() -> None:
+    found = judge(Effect(0.0, moved(0.0, 0.05), 0.01, 3, between=0.049))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "which no rounds make less" in found.reason
+    assert found.rounds is None
+
+
+def test_every_case_may_have_a_margin_of_its_own() -> None:
+    rules = [relative_rule(margin, 0.03) for margin in (0.05, 0.30)]
+    judged = judge_all([certain(0.20), certain(0.20)], rules)
+    assert [found.verdict for found in judged] == [Verdict.REGRESSED, Verdict.OK]

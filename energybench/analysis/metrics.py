@@ -1,0 +1,45 @@
+"""The quantities that are compared: how each is read from a case, and which of them decide."""
+
+from __future__ import annotations
+
+import math
+
+from energybench.analysis import decompose
+from energybench.model import Case, Metric
+
+
+def joules(case: Case) -> tuple[float | None, ...]:
+    """IT joules of each round over the domains that a verdict rests on."""
+    return case.joules(case.verdict_domains)
+
+
+def watts(case: Case) -> tuple[float | None, ...]:
+    """Mean power of each round in watts; None where it has no joules or took no time."""
+    return tuple(
+        None if joules is None or seconds <= 0 or not math.isfinite(joules / seconds) else joules / seconds
+        for joules, seconds in zip(joules(case), case.seconds, strict=True)
+    )
+
+
+def epochs(case: Case) -> tuple[float | None, ...]:
+    """Epochs of each round; empty where it recorded none."""
+    if not decompose.has_epochs(case):
+        return ()
+    return tuple(decompose.epochs(round) for round in case.rounds)
+
+
+ENERGY = Metric("energy", "J", "lower", joules, gates=True)
+ACCURACY = Metric("accuracy", "", "higher", lambda case: case.metric("accuracy"), gates=True)
+SHOWN = (
+    Metric("seconds", "s", "lower", lambda case: case.seconds),
+    Metric("epochs", "", "lower", epochs),
+    Metric("power", "W", "lower", watts),
+)
+METRICS = (ENERGY, ACCURACY, *SHOWN)
+BETWEEN_SESSIONS = ("seconds", "power")
+"""shown metrics in which whole sessions differ, as in energy; a number of epochs knows no drift"""
+
+
+def positive(case: Case, metric: Metric) -> list[float]:
+    """The values above zero, which have a logarithm."""
+    return [value for value in metric.values(case) if value is not None and value > 0]
