@@ -11,6 +11,7 @@ the one before is far out of line begins a stretch of its own, and only scatter 
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,10 +125,10 @@ def _positive(value: Any) -> float | None:
 
 def _sessions(earlier: Iterable[Run], like: Sequence[Case]) -> list[dict[str, _Mean]]:
     """Case id -> mean, for each earlier run that holds most of the cases."""
-    runs = list(earlier)
-    reference = {case.id: case for case in like or (max(runs, key=lambda run: run.created).cases if runs else ())}
+    runs = sorted(earlier, key=_moment)
+    reference = {case.id: case for case in like or (runs[-1].cases if runs else ())}
     found = []
-    for run in sorted(runs, key=lambda run: run.created):
+    for run in runs:
         means = {}
         for case in run.cases:
             other = reference.get(case.id)
@@ -137,6 +138,14 @@ def _sessions(earlier: Iterable[Run], like: Sequence[Case]) -> list[dict[str, _M
         if means and 2 * len(means) > len(reference):
             found.append(means)
     return found
+
+
+def _moment(run: Run) -> float:
+    """Seconds since the epoch; 0 where the run does not say when it was made."""
+    try:
+        return datetime.datetime.fromisoformat(run.created).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def _mean(case: Case) -> _Mean | None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TextIO
 
-RUN = "path, number, save name, glob, or `latest`"
+RUN = "path, number, save name, baseline, branch, tag, commit, glob, `latest` or `latest@BRANCH`"
 _NARROWEST = 80
 
 

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from energybench.reports.show import show
     from energybench.store import find_run, read_run
 
-    found = find_run(options.run, storage_folder(options))
+    found = find_run(options.run, storage_folder(options), any_status=True)
     for note in found.notes:
         print(f"energybench: {note}", file=err)
     print(show(read_run(found.path), width=terminal_width(out), pue=options.pue), file=out)

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from energybench.store import find_run, read_run
 
     storage = storage_folder(options)
-    found = [find_run(ref, storage) for ref in options.run]
+    found = [find_run(ref, storage, any_status=True) for ref in options.run]
     for note in dict.fromkeys(note for one in found for note in one.notes):
         print(f"energybench: {note}", file=err)
     study = study_table([read_run(one.path) for one in found])

@@ -67,15 +67,30 @@ def write(document: Mapping[str, Any], storage: Path, name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_through(temporary, text)
             return _publish(temporary, folder, name)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+def replace_whole(path: Path, text: str) -> None:
+    """Put `text` in the place of what `path` holds; a reader sees the old text or the new one. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write_through(temporary, text)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_through(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _publish(temporary: Path, folder: Path, name: str) -> Path:

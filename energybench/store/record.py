@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from energybench.errors import StoreError
 from energybench.model import Case, Domain, Mark, Provenance, Round, Span, Status, Window
 
+_FLOATS = frozenset({float})
 SCHEMA = 1
 """Raised when a reader of the old schema would misunderstand a new file; keys may be added without raising it."""
 
@@ -217,14 +218,14 @@ def _window(record: Mapping[str, Any]) -> Window:
     seconds = _number(record["seconds"])
     if seconds is None or seconds < 0:
         raise ValueError(f"seconds {record['seconds']!r}")
-    marks, unknown = _marks(record.get("marks", []))
+    marks, unknown = _marks(record["marks"]) if "marks" in record else ((), ())
     return Window(
         seconds=seconds,
         joules=_numbers(record["joules"]),
         error_j=_numbers(record.get("error_j", {})),
-        laps=tuple(_window(lap) for lap in record.get("laps", ())),
+        laps=tuple([_window(lap) for lap in record["laps"]]) if "laps" in record else (),
         label=str(record.get("label", "")),
-        warnings=(*map(str, record.get("warnings", ())), *unknown),
+        warnings=(*map(str, record["warnings"]), *unknown) if "warnings" in record else unknown,
         marks=marks,
     )
 
@@ -243,20 +244,21 @@ def _marks(record: Any) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
 
 
 def _round(record: Mapping[str, Any]) -> Round:
-    iterations = record.get("iterations", 1)
+    get = record.get
+    iterations = get("iterations", 1)
     if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 1:
         raise ValueError(f"iterations {iterations!r} instead of a whole number >= 1")
-    trace = record.get("trace")
+    trace = get("trace")
     return Round(
-        window=_window(record),
-        metrics=_numbers(record.get("metrics", {})),
-        seed=int(record.get("seed", 0)),
-        started=str(record.get("started", "")),
-        conditions=_known_numbers(record.get("conditions", {})),
-        conditions_end=_known_numbers(record.get("conditions_end", {})),
-        iterations=iterations,
-        trace=None if trace is None else _span(trace),
-        session=str(record.get("session", "")),
+        _window(record),
+        _numbers(get("metrics", {})),
+        int(get("seed", 0)),
+        str(get("started", "")),
+        _known_numbers(get("conditions", {})),
+        _known_numbers(get("conditions_end", {})),
+        iterations,
+        None if trace is None else _span(trace),
+        str(get("session", "")),
     )
 
 
@@ -267,15 +269,23 @@ def _span(record: Mapping[str, Any]) -> Span:
     return Span(file=str(record["file"]), start_s=start_s, end_s=end_s)
 
 
-def _known_numbers(record: Mapping[str, Any]) -> dict[str, float]:
-    return {key: value for key, value in _numbers(record).items() if value is not None}
+def _known_numbers(record: Mapping[str, Any]) -> Mapping[str, float]:
+    numbers = _numbers(record)
+    if None in numbers.values():
+        return {key: value for key, value in numbers.items() if value is not None}
+    return cast(Mapping[str, float], numbers)
 
 
-def _numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
+def _numbers(record: Mapping[str, Any]) -> Mapping[str, float | None]:
+    # Nearly all of a file are objects of finite floats: such a one is taken as it was parsed, without a second copy.
+    if type(record) is dict and _FLOATS.issuperset(map(type, record.values())) and math.isfinite(sum(record.values())):
+        return record
     return {str(key): _number(value) for key, value in record.items()}
 
 
 def _number(value: Any) -> float | None:
+    if type(value) is float and math.isfinite(value):
+        return value
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):

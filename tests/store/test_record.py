@@ -71,7 +71,7 @@ CASES = st.builds(
     warmups=st.lists(ROUNDS, max_size=1).map(tuple),
     search=st.lists(WINDOWS, max_size=1).map(tuple),
     pretraining=st.lists(WINDOWS, max_size=1).map(tuple),
-    domains=st.lists(DOMAINS, max_size=2).map(tuple),
+    domains=st.lists(DOMAINS, max_size=2, unique_by=lambda domain: domain.name).map(tuple),
     params=st.dictionaries(NAMES, JSON, max_size=2),
     facts=st.dictionaries(NAMES, JSON, max_size=2),
     workload=NAMES,
@@ -248,6 +248,10 @@ DAMAGED_ROUNDS: list[dict[str, Any]] = [
         {"pue": 0.5},
         {"pue": None},
         {"domains": [{"name": "a", "meter": "b", "provenance": "guessed", "in_total": True}]},
+        {"domains": [{"name": "a", "meter": "b", "provenance": "measured", "in_total": "false"}]},
+        {"domains": [{"name": "a", "meter": "b", "provenance": "measured", "in_total": True}] * 2},
+        {"warnings": "hot"},
+        {"warnings": None},
     ],
 )
 def test_a_damaged_record_is_refused_by_name(damage: dict[str, Any], make_case: Any) -> None:

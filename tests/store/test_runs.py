@@ -1,40 +1,22 @@
-"""Reading, listing and finding runs."""
+"""Reading and listing runs, good ones and bad ones."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from energybench.errors import StoreError
-from energybench.store import document, find_run, list_runs, machine_id, read_run, write
-
-Save = Callable[..., Path]
-
-
-@pytest.fixture
-def save(make_case: Any, tmp_path: Path) -> Save:
-    def save(
-        name: str, status: str = "ok", machine: str | None = None, created: str | None = None, rank: int = 0
-    ) -> Path:
-        session = {"session": "s", "status": status, "pue": 1.5, "carbon_g_per_kwh": 400}
-        if rank:
-            session["rank"] = {"rank": rank, "world_size": 2, "local_rank": rank, "launcher": "torchrun"}
-        whole = document([make_case(pue=1.5)], machine={}, commit={}, session=session, created=created)
-        path = write(whole, tmp_path, name)
-        if machine is None:
-            return path
-        target = tmp_path / machine / path.name
-        target.parent.mkdir(exist_ok=True)
-        return path.rename(target)
-
-    return save
+from energybench.model import Case, Domain, Mark, Provenance, Round, Run, Span, Window
+from energybench.store import document, find_run, list_runs, machine_id, read_run
 
 
-def test_a_run_reads_back_as_it_was_written(save: Save, make_case: Any) -> None:
+def test_a_run_reads_back_as_it_was_written(save: Any, make_case: Any) -> None:
     run = read_run(save("run1"))
     assert run.cases == (make_case(pue=1.5),)
     assert (run.name, run.pue, run.carbon_g_per_kwh, run.session["status"]) == ("0001_run1", 1.5, 400, "ok")
@@ -51,9 +33,10 @@ def test_a_run_reads_back_as_it_was_written(save: Save, make_case: Any) -> None:
         ("[1, 2]", "is not a run"),
         ('{"benchmarks": 3}', "is not a run"),
         ('{"benchmarks": [{"fullname": "t", "extra_info": {}}]}', r"no energy case \(1 plain"),
-        ('{"benchmarks": [], "energybench": {"schema": 99}}', "newer energybench"),
+        ('{"benchmarks": [], "energybench": {"schema": 99}}', r"newer energybench \(schema 99, .* Upgrade"),
         ('{"benchmarks": [{"fullname": "t", "extra_info": {"energybench": {"schema": 1}}}]}', "t: its .* is damaged"),
         ('{"benchmarks": [{"fullname": "t", "extra_info": {"energybench": 7}}]}', "no schema number"),
+        ('{"benchmarks": [{"fullname": "t", "extra_info": {"energybench": {"schema": 2}}}]}', r"t: .*newer .*Upgrade"),
         ("[" * 100_000, "is not a whole JSON file"),
     ],
 )
@@ -66,7 +49,58 @@ def test_a_bad_file_is_refused_in_one_sentence_that_names_it(text: str, complain
     assert "\n" not in str(caught.value)
 
 
-def test_a_torn_copy_is_refused_wherever_it_was_cut(save: Save) -> None:
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        ([], r"\[\] instead of an object"),
+        ({"schema": "1"}, "schema '1' instead of a whole number"),
+        ({"schema": True}, "schema True instead of a whole number"),
+        ({"status": 5}, "status 5 instead of a text"),
+        ({"session": ["a"]}, r"session \['a'\] instead of a text"),
+        ({"notes": "look"}, "notes 'look' instead of a list of texts"),
+        ({"warnings": [5]}, r"warnings \[5\] instead of a list of texts"),
+        ({"diagnoses": {"meter": "rapl"}}, "instead of a list of objects"),
+        ({"unmeasured": ["f"]}, "instead of a list of objects"),
+        ({"rank": 1}, "rank 1 instead of an object"),
+        ({"rank": {"rank": "first"}}, "instead of a rank with a whole number"),
+        ({"canary": [{"joules": {"gpu:0": "5"}}]}, "instead of joules, seconds and calls as numbers"),
+        ({"canary": [{"joules": 5}]}, "instead of joules, seconds and calls as numbers"),
+        ({"canary": [{"seconds": 1.0, "gpu": {"calls": "all"}}]}, "instead of joules, seconds and calls as numbers"),
+        ({"pue": 0.5}, "pue 0.5 instead of a number >= 1"),
+        ({"pue": "1.5"}, "pue '1.5' instead of a number >= 1"),
+        ({"pue": 10**400}, r"pue 1000.*\.\.\. instead of a number >= 1"),
+        ({"carbon_g_per_kwh": -1}, "carbon_g_per_kwh -1 instead of a number >= 0"),
+    ],
+)
+def test_a_session_that_was_edited_by_hand_is_refused(edit: Any, complaint: str, save: Any) -> None:
+    path = save("run1")
+    whole = json.loads(path.read_text())
+    whole["energybench"] = {**whole["energybench"], **edit} if isinstance(edit, dict) else edit
+    path.write_text(json.dumps(whole))
+    with pytest.raises(StoreError, match=rf"0001_run1\.json: its top-level object .* damaged \(.*{complaint}.*Restore"):
+        read_run(path)
+
+
+def test_what_the_session_does_not_say_is_absent_and_no_damage(save: Any) -> None:
+    path = save("run1")
+    whole = json.loads(path.read_text())
+    whole["energybench"] |= {
+        "status": None,
+        "pue": None,
+        "carbon_g_per_kwh": None,
+        "rank": None,
+        "notes": None,
+        "later": [1],
+    }
+    whole["datetime"] = 5
+    path.write_text("\ufeff" + json.dumps(whole), encoding="utf-8")  # as an editor of Windows leaves it
+    run = read_run(path)
+    assert (run.pue, run.carbon_g_per_kwh, run.created) == (1.5, None, "")  # the PUE is its case's
+    assert "notes" not in run.session
+    assert run.session["later"] == [1]
+
+
+def test_a_torn_copy_is_refused_wherever_it_was_cut(save: Any) -> None:
     path = save("run1")
     whole = path.read_bytes().rstrip()
     for cut in range(1, len(whole), 97):
@@ -83,22 +117,144 @@ def test_bytes_that_are_not_text_and_absent_files_are_refused(tmp_path: Path) ->
         read_run(tmp_path / "y.json")
 
 
-def test_plain_entries_are_counted_and_a_repeated_case_counts_once(save: Save) -> None:
+def test_laps_in_laps_without_end_are_refused(save: Any) -> None:
     path = save("run1")
     whole = json.loads(path.read_text())
-    whole["benchmarks"] += [whole["benchmarks"][0], {"name": "plain", "extra_info": {}}]
+    (round,) = whole["benchmarks"][0]["extra_info"]["energybench"]["rounds"]
+    round["laps"] = ["@"]
+    deep = 20_000
+    nested = '{"seconds": 1, "joules": {}, "laps": [' * deep + "]}" * deep
+    path.write_text(json.dumps(whole).replace('"@"', nested))
+    with pytest.raises(StoreError, match=r"0001_run1\.json.*(too deep|not a whole JSON file)"):
+        read_run(path)
+
+
+def test_plain_entries_are_counted_and_a_repeated_case_counts_once(save: Any) -> None:
+    path = save("run1")
+    whole = json.loads(path.read_text())
+    first = whole["benchmarks"][0]
+    last = json.loads(json.dumps(first))
+    last["extra_info"]["energybench"]["rounds"][0]["joules"]["package:0"] = 7.0
+    whole["benchmarks"] += [last, {"name": "plain", "extra_info": {}}]
     path.write_text(json.dumps(whole))
     run = read_run(path)
     assert run.foreign == 1
-    assert [case.warnings for case in run.cases] == [("stored 2 times in this file; the last one counts",)]
+    (case,) = run.cases
+    assert case.warnings == ("stored 2 times in this file; the last one counts",)
+    assert case.joules() == (7.0,)
 
 
-def test_the_list_holds_every_machine_and_says_what_is_wrong_with_a_file(save: Save, tmp_path: Path) -> None:
+RICH = document(
+    [
+        Case(
+            "benches/test_f.py::test_f[a-b]",
+            rounds=(
+                Round(
+                    Window(
+                        2.0,
+                        {"gpu:0": 50.0, "package:0": None},
+                        {"gpu:0": 0.5},
+                        laps=(Window(1.0, {"gpu:0": 20.0}, label="epoch", warnings=("w",), marks=(Mark.LOST,)),),
+                        warnings=("w",),
+                        marks=(Mark.SHARED,),
+                    ),
+                    {"accuracy": 0.9, "epochs": None},
+                    seed=1,
+                    started="2026-01-01T00:00:00+00:00",
+                    conditions={"gpu:0_temperature_c": 40.0},
+                    conditions_end={"gpu:0_temperature_c": 50.0},
+                    iterations=3,
+                    trace=Span("s.trace.csv", 0.0, 1.0),
+                    session="s",
+                ),
+            ),
+            warmups=(Round(Window(1.0)),),
+            search=(Window(1.0, {"gpu:0": 1.0}),),
+            pretraining=(Window(1.0),),
+            domains=(
+                Domain("gpu:0", "nvml", Provenance.MEASURED, True, 0.05, "card", "note", "box", 0.1),
+                Domain("package:0", "rapl", Provenance.MEASURED),
+            ),
+            params={"model": "a"},
+            facts={"parameters": 5, "compression": {"kind": "stego", "bits": 19}},
+            workload="w",
+            comparability={"precision": "fp32"},
+            warnings=("w",),
+            pue=1.2,
+            idle_w={"gpu:0": 20.0},
+            margins={"energy": 0.1},
+        )
+    ],
+    machine={"node": "box"},
+    commit={"id": "a" * 40, "branch": "main"},
+    session={
+        "session": "s",
+        "status": "ok",
+        "pue": 1.2,
+        "carbon_g_per_kwh": 400.0,
+        "rank": {"rank": 0},
+        "notes": ["n"],
+        "diagnoses": [{"meter": "rapl", "state": "absent"}],
+        "canary": [{"when": "first", "joules": {"gpu:0": 5.0}, "seconds": 0.5, "calls": 9, "gpu": {"seconds": 0.1}}],
+        "unmeasured": [{"fullname": "f", "status": "failed"}],
+    },
+)
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value inside `value`."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, item in items for place in ((*way, key), *places(item, (*way, key)))]
+
+
+INFINITE = "1e999"  # strict JSON, and infinite as a float
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.sampled_from([0, -1, 2, 10**400, -(10**400), 1.5, -0.5, 1e308, INFINITE, "", "ok", "\ud800", "1", "J"])
+    | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(st.tuples(st.sampled_from(places(RICH)), ANYTHING, st.booleans()), min_size=1, max_size=2))
+def test_whatever_is_changed_in_a_file_gives_a_run_or_a_sentence(edits: list[Any], tmp_path: Path) -> None:
+    whole = json.loads(json.dumps(RICH))
+    for way, value, is_removed in edits:
+        inside = whole
+        try:
+            for key in way[:-1]:
+                inside = inside[key]
+            if is_removed:
+                del inside[way[-1]]
+            else:
+                inside[way[-1]] = value
+        except (LookupError, TypeError):  # an earlier edit has taken the place away
+            continue
+    path = tmp_path / "0001_edited.json"
+    path.write_text(json.dumps(whole).replace(f'"{INFINITE}"', INFINITE))
+    read, said = None, ""
+    try:
+        read = read_run(path)
+    except StoreError as error:
+        said = str(error)
+    if read is None:
+        assert str(path) in said
+    else:
+        assert isinstance(read, Run)
+        assert all(isinstance(case, Case) for case in read.cases)
+
+
+def test_the_list_holds_every_machine_and_says_what_is_wrong_with_a_file(save: Any, tmp_path: Path) -> None:
     save("run1")
     save("far", machine="Other-CPython-3.12-64bit")
     (tmp_path / machine_id() / "0002_torn.json").write_text("{")
+    (tmp_path / machine_id() / "0003_folder.json").mkdir()
     (tmp_path / ".journal").mkdir()
     (tmp_path / ".journal" / "x.json").write_text("{}")
+    (tmp_path / "baselines.json").write_text("{}")
     listed = {entry.name: entry for entry in list_runs(tmp_path)}
     assert {name: entry.status for name, entry in listed.items()} == {
         "0001_run1": "ok",
@@ -110,80 +266,43 @@ def test_the_list_holds_every_machine_and_says_what_is_wrong_with_a_file(save: S
     assert list_runs(tmp_path / "nowhere") == ()
 
 
-@pytest.mark.parametrize("ref", ["2", "0002", "0002_second", "second", "sec*", "0002*", "*/0002_second"])
-def test_a_run_is_found_by_number_name_and_glob(ref: str, save: Save, tmp_path: Path) -> None:
-    save("first")
-    path = save("second")
-    save("third")
-    found = find_run(ref, tmp_path)
-    assert found.path == path
-    assert found.notes == ()
-
-
-def test_a_run_is_found_by_path_inside_and_outside_the_store(save: Save, tmp_path: Path) -> None:
-    path = save("first")
-    assert find_run(str(path), tmp_path / "nowhere").path == path
-    assert find_run(f"{machine_id()}/0001_first", tmp_path).path == path
-    with pytest.raises(StoreError, match="is a folder"):
-        find_run(str(path.parent), tmp_path)
-
-
-def test_of_several_runs_of_one_name_the_newest_is_taken_and_said(save: Save, tmp_path: Path) -> None:
-    save("main")
-    newest = save("main")
-    found = find_run("main", tmp_path)
-    assert found.path == newest
-    assert found.notes == ("'main' names 2 runs; the newest, 0002_main, is taken.",)
-
-
-def test_this_machines_run_is_preferred_and_said(save: Save, tmp_path: Path) -> None:
-    save("main", machine="Other-CPython-3.12-64bit")
-    mine = save("main")
-    found = find_run("main", tmp_path)
-    assert found.path == mine
-    assert "this one" in found.notes[0]
-
-
-def test_a_run_of_other_machines_only_is_taken_by_date_and_said(save: Save, tmp_path: Path) -> None:
-    save("main", machine="A-CPython-3.12-64bit", created="2026-01-01T00:00:00+00:00")
-    newer = save("main", machine="B-CPython-3.12-64bit", created="2026-02-01T00:00:00+00:00")
-    found = find_run("main", tmp_path)
-    assert found.path == newer
-    assert any("another machine folder, B-" in note for note in found.notes)
-
-
-def test_latest_passes_over_what_did_not_end_ok(save: Save, tmp_path: Path) -> None:
-    good = save("good")
-    save("slow", status="regressed")
-    save("killed", status="partial")
-    (tmp_path / machine_id() / "0004_torn.json").write_text("{")
-    found = find_run("latest", tmp_path)
-    assert found.path == good
-    assert "0004_torn (unreadable), 0003_killed (partial), 0002_slow (regressed)" in found.notes[1]
-
-
-def test_latest_is_never_the_run_of_a_further_rank(save: Save, tmp_path: Path) -> None:
-    first = save("run")
-    save("run_rank1", rank=1)
-    found = find_run("latest", tmp_path)
-    assert found.path == first
-    assert "0002_run_rank1 (not the first rank)" in found.notes[-1]
-
-
-def test_without_an_ok_run_there_is_no_latest(save: Save, tmp_path: Path) -> None:
-    save("slow", status="failed")
-    with pytest.raises(StoreError, match=r"there is no `latest`.* 0001_slow \(failed\)"):
-        find_run("latest", tmp_path)
-
-
-def test_an_unknown_run_is_answered_with_what_there_is(save: Save, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds none"):
-        find_run("run1", tmp_path)
+def test_a_folder_that_cannot_be_listed_is_said(save: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save("run1")
-    save("other")
-    with pytest.raises(StoreError, match="Nearest: 0001_run1"):
-        find_run("rnu1", tmp_path)
-    with pytest.raises(StoreError, match="There are: 0002_other, 0001_run1"):
-        find_run("9", tmp_path)
-    with pytest.raises(StoreError, match="There is no run"):
-        find_run("missing/file.json", tmp_path)
+
+    def refused(path: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(StoreError, match=r"The folder .* cannot be listed: Permission denied\."):
+        list_runs(tmp_path)
+
+
+def test_of_10001_files_only_the_one_that_is_meant_is_opened(
+    save: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = save("x", commit="a" * 40, branch="main")
+    for number in range(2, 10_000):
+        os.link(original, original.with_name(f"{number:04d}_x.json"))
+    (tmp_path / "Other-CPython-3.12-64bit").mkdir()
+    for number in (1, 2):
+        os.link(original, tmp_path / "Other-CPython-3.12-64bit" / f"{number:04d}_x.json")
+    opened: list[Path] = []
+    opening = Path.open
+
+    def counted(path: Any, *args: Any, **kwargs: Any) -> Any:
+        opened.append(path)
+        return opening(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", counted)
+    assert find_run("4321", tmp_path).path.name == "4321_x.json"
+    assert find_run("0077_x", tmp_path).path.name == "0077_x.json"
+    assert opened == []
+    newest = original.with_name("9999_x.json")
+    assert find_run("latest", tmp_path).path == newest
+    assert opened == [newest]
+    assert find_run("latest@main", tmp_path).path == newest
+    assert opened == [newest] * 3  # its first kilobytes, and then the whole
+    monkeypatch.setattr(Path, "open", opening)
+    listed = list_runs(tmp_path)
+    assert len(listed) == 10_001
+    assert {entry.status for entry in listed} == {"ok"}
