@@ -411,6 +411,8 @@ class Comparison:
     """two-sided 95 % interval of `change`; None where one side has one round and no variance is known"""
     p: float | None = None
     """one-sided p value of `not worse`"""
+    rounds: int | None = None
+    """rounds a side that would settle it, where it is inconclusive and rounds can"""
     terms: Mapping[str, float] = field(default_factory=dict)
     """decomposition of ln(E_c/E_b): epochs, seconds_per_epoch, power, in natural logarithms"""
     labels: tuple[str, ...] = ()

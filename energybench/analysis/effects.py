@@ -67,16 +67,18 @@ def log_effect(
 def accuracy_effect(baseline: Case, candidate: Case, *, same_images: bool) -> Effect | None:
     """Effect on accuracy, a share in [0, 1]; None where a side recorded none.
 
-    Rounds are paired where both sides used the same seeds. The standard error is at least half an image of the
+    Rounds are paired by seed where one side has all seeds of the other; those that only one side has then do not count.
+    The standard error is at least half an image of the
     evaluation set; where the two sets differ (`same_images` False), at least their binomial error.
     """
     old, new = _by_seed(baseline), _by_seed(candidate)
     if not old or not new:
         return None
-    paired = len(old) == len(baseline.rounds) and len(new) == len(candidate.rounds) and old.keys() == new.keys()
-    if not paired:
+    whole = len(old) == len(baseline.rounds) and len(new) == len(candidate.rounds)
+    shared = sorted(old.keys() & new.keys())
+    if not whole or len(shared) < min(len(old), len(new)):
         return _unpaired(baseline, candidate, same_images=same_images)
-    falls = [old[seed] - new[seed] for seed in sorted(old)]
+    falls = [old[seed] - new[seed] for seed in shared]
     worse = math.fsum(falls) / len(falls)
     variance = sample_variance(falls) if len(falls) > 1 else 0.0
     return _with_floor(

@@ -95,6 +95,7 @@ def _filled(blank: Comparison, judgement: Judgement, case: Case) -> Comparison:
         change=judgement.change,
         interval=judgement.interval,
         p=judgement.p,
+        rounds=judgement.rounds,
     )
 
 

@@ -84,38 +84,32 @@ def session_noise(earlier: Iterable[Run], options: CompareOptions, like: Sequenc
 def canary_change(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> float | None:
     """ln of how much more the canary took per call than in the baseline's session; None where a side has none.
 
-    Both arguments are a run's top-level `energybench` object. Joules where both sides have them over the same domains,
-    else seconds.
+    Both arguments are a run's top-level `energybench` object. The GPU's load where both sides have one, since what runs
+    there carries most of the joules, else the CPU's; joules where both have them over the same domains, else seconds.
     """
-    old, new = (_canary(session) for session in (baseline, candidate))
-    if not old or not new:
-        return None
-    for unit in ("joules", "seconds"):
-        values = [[entry[unit] for entry in side if entry.get(unit)] for side in (old, new)]
-        if all(values):
-            return math.fsum(map(math.log, values[1])) / len(values[1]) - math.fsum(map(math.log, values[0])) / len(
-                values[0]
-            )
+    for load in ("gpu", ""):
+        for unit in ("joules", "seconds"):
+            old, new = (_logs(session, load, unit) for session in (baseline, candidate))
+            for domains in old.keys() & new.keys():
+                return math.fsum(new[domains]) / len(new[domains]) - math.fsum(old[domains]) / len(old[domains])
     return None
 
 
-def _canary(session: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Joules and seconds per call of each look at the canary, where they are positive numbers."""
-    entries: list[dict[str, float]] = []
+def _logs(session: Mapping[str, Any], load: str, unit: str) -> dict[tuple[str, ...], list[float]]:
+    """Domains -> ln of joules (or, of no domain, seconds) per call at each look; only what is a positive number."""
+    found: dict[tuple[str, ...], list[float]] = {}
     stored = session.get("canary")
-    for item in stored if isinstance(stored, list) else ():
-        if not isinstance(item, dict):
+    for look in stored if isinstance(stored, list) else ():
+        entry = look.get(load) if load and isinstance(look, dict) else look
+        if not isinstance(entry, dict):
             continue
-        calls, joules = item.get("calls"), item.get("joules")
-        read = [_positive(value) for value in joules.values()] if isinstance(joules, dict) else []
-        known = [value for value in read if value is not None]
-        numbers = {
-            "seconds": _positive(item.get("seconds")),
-            "joules": math.fsum(known) if known and len(known) == len(read) else None,
-        }
-        per = _positive(calls) or 1.0
-        entries.append({name: value / per for name, value in numbers.items() if value is not None})
-    return entries
+        calls = _positive(entry.get("calls")) or 1.0
+        values = entry.get(unit) if unit == "joules" else {"": entry.get(unit)}
+        read = {name: _positive(value) for name, value in values.items()} if isinstance(values, dict) else {}
+        known = [value for value in read.values() if value is not None]
+        if known and len(known) == len(read):
+            found.setdefault(tuple(sorted(read)), []).append(math.log(math.fsum(known) / calls))
+    return found
 
 
 def _positive(value: Any) -> float | None:

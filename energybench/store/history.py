@@ -17,6 +17,8 @@ from energybench.store.commits import Commit, commit
 from energybench.store.files import NUMBERED, machine_id
 from energybench.store.runs import RunEntry, entries, moment, read_entries, read_entry
 
+INCONCLUSIVE = "inconclusive"
+"""status of a session whose gate could not tell it from its baseline"""
 READ_PER_RUN = 3
 """files that are opened at most for each run that is wanted"""
 
@@ -36,7 +38,8 @@ class PastCase:
 
 
 def earlier_runs(storage: Path, run: Run, *, limit: int = 30) -> tuple[Run, ...]:
-    """The newest runs before `run` in its machine folder that ended ok, the newest first; at most `limit`.
+    """The newest runs before `run` in its machine folder that ended ok or inconclusive, the newest first; at most
+    `limit`. Inconclusive ones count, since the noisy sessions are among them.
 
     Left out are `run` itself, other files of its session, a second file of one session, further ranks of distributed
     runs, and what cannot be read; at most 3 `limit` files are opened. For a run that is not in the store (not saved
@@ -53,7 +56,9 @@ def earlier_runs(storage: Path, run: Run, *, limit: int = 30) -> tuple[Run, ...]
     found: list[Run] = []
     for entry in before[: READ_PER_RUN * limit]:
         read = read_entry(entry)
-        if read.run is None or read.unfit or (itself is None and moment(read.run.created) > _end(run)):
+        if read.run is None or read.unfit not in ("", INCONCLUSIVE):
+            continue
+        if itself is None and moment(read.run.created) > _end(run):
             continue
         session = read.run.session.get("session")
         if session and session in seen:

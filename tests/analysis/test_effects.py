@@ -83,3 +83,13 @@ def test_the_size_of_the_evaluation_set_is_what_rounds_recorded_before_facts(mak
     assert evaluation_size(make_case(metrics={"total": 250}, facts={"evaluation_images": 9})) == 250
     assert evaluation_size(make_case(facts={"evaluation_images": 9})) == 9
     assert evaluation_size(make_case()) is None
+
+
+def test_accuracies_are_paired_on_the_seeds_of_the_side_that_has_fewer(make_case: Any) -> None:
+    old = make_case(joules=[1.0] * 5, accuracy=[0.90, 0.80, 0.70, 0.95, 0.60])
+    new = make_case(joules=[1.0] * 3, accuracy=[0.89, 0.78, 0.70])
+    for pair, sign in (((old, new), 1), ((new, old), -1)):
+        effect = accuracy_effect(*pair, same_images=True)
+        assert effect is not None
+        assert effect.rounds == 3
+        assert effect.worse == pytest.approx(sign * 0.01)

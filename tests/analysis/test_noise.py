@@ -127,6 +127,20 @@ def test_the_canary_is_compared_per_call_in_joules_else_in_seconds() -> None:
     assert canary_change(canary((10.0, 1.0)), canary((None, 1.2))) == pytest.approx(math.log(1.2))
 
 
+def test_joules_of_other_domains_are_other_quantities() -> None:
+    before, after = canary((10.0, 1.0)), canary((30.0, 1.1))
+    after["canary"][0]["joules"]["dram:0"] = 5.0
+    assert canary_change(before, after) == pytest.approx(math.log(1.1))
+
+
+def test_the_load_on_the_gpu_speaks_where_both_sides_have_one() -> None:
+    before, after = canary((10.0, 1.0)), canary((10.0, 1.0))
+    before["canary"][0]["gpu"] = {"joules": {"gpu:0": 100.0}, "seconds": 0.5, "calls": 10}
+    assert canary_change(before, after) == pytest.approx(0.0)
+    after["canary"][0]["gpu"] = {"joules": {"gpu:0": 240.0}, "seconds": 0.5, "calls": 20}
+    assert canary_change(before, after) == pytest.approx(math.log(1.2))
+
+
 @pytest.mark.parametrize(
     "session",
     [
