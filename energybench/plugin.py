@@ -39,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Called before pytest-benchmark configures (it asks to be last): options, default store, session plugin."""
     config.addinivalue_line(
         "markers",
-        "energybench(rounds=1, warmup=0, seeds=None, iterations=1, max_kwh=None): how the case is metered and what it "
-        "may cost; the command line beats it",
+        "energybench(rounds=1, warmup=0, seeds=None, iterations=1, max_kwh=None, max_j_per_sample=None, "
+        "min_accuracy=None, margin=None): how the case is metered, what it may cost and must reach, which change of it "
+        "matters; the command line beats it",
     )
     command_line = on_command_line(config)
     try:

@@ -67,7 +67,7 @@ def test_the_options_are_in_the_help_with_their_ini_twins_and_the_marker_is_know
         assert f"--energy-{flag}" in text
     markers = plain.runpytest_inprocess("-p", "energybench.plugin", "--markers")
     markers.stdout.fnmatch_lines(
-        ["@pytest.mark.energybench(rounds=1, warmup=0, seeds=None, iterations=1, max_kwh=None): *"]
+        ["@pytest.mark.energybench(rounds=1, warmup=0, seeds=None, iterations=1, max_kwh=None, max_j_per_sample=*"]
     )
 
 

@@ -6,13 +6,13 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from energybench.errors import UsageError
-from energybench.harness.options import CaseOptions
+from energybench.harness.marker import CaseOptions
 from energybench.model import Case, Domain, Round, Status, Window
 
 WARMUP = -1
@@ -51,6 +51,10 @@ class Measured:
     call_seconds: float = 0.0
     passed: bool = False
     ended: bool = False
+    look: int = 0
+    """looks at the gate that are over, where the case takes part in them"""
+    held: list[pytest.TestReport] | None = None
+    """the reports of its last pass, until the gate has looked at it"""
     record: dict[str, Any] | None = None
     """what was handed to pytest-benchmark, changed when the case's status is known"""
 
@@ -63,6 +67,35 @@ class Measured:
     def round_done(self) -> bool:
         """Whether this pass ended with a finished round while more are due: the item runs again, silently."""
         return (self.measured_this_pass or self.restarted) and not self.replayed and bool(self.due())
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing of it is to run now: it is over, or waits for the gate's look."""
+        return self.ended or self.held is not None
+
+    @property
+    def has_further_look(self) -> bool:
+        """Whether its rounds are complete for this look, and may not be all."""
+        return self.replayed and self.look + 1 < len(self.options.looks)
+
+    def go_on(self) -> None:
+        """Take part in the next look: the finished pass does not count, its rounds do."""
+        self.held, self.record, self.replayed = None, None, False
+        self.look += 1
+        self.options = self._for_look(self.options)
+
+    def choose(self, options: CaseOptions) -> None:
+        """Take other options (energy.pedantic names its own), at the look that the case has reached."""
+        self.options = self._for_look(options)
+
+    def catch_up(self) -> None:
+        """After rounds were taken over from an interrupted sweep: be at the look that they belong to."""
+        while self.rounds and self.look + 1 < len(self.options.looks) and max(self.rounds) >= self.options.rounds:
+            self.look += 1
+            self.options = self._for_look(self.options)
+
+    def _for_look(self, options: CaseOptions) -> CaseOptions:
+        return replace(options, rounds=options.looks[self.look]) if options.looks else options
 
     @property
     def params(self) -> dict[str, Any]:
@@ -109,6 +142,7 @@ class Measured:
             warnings=tuple(dict.fromkeys(self.warnings)),
             pue=pue,
             idle_w=dict(idle_w),
+            margins=dict(self.options.margins),
         )
 
 

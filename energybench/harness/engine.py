@@ -9,13 +9,12 @@ from __future__ import annotations
 import datetime
 import os
 import secrets
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -23,13 +22,17 @@ from energybench.errors import MeterError, UsageError
 from energybench.harness.bridge import is_disabled, storage_path
 from energybench.harness.case import WARMUP, Measured, plain_metrics
 from energybench.harness.code import code_hash
-from energybench.harness.options import TRACED_PROFILES, CaseOptions, EnergyOptions, case_options
-from energybench.harness.resume import adopt_rounds
+from energybench.harness.marker import CaseOptions, case_options
+from energybench.harness.options import TRACED_PROFILES, EnergyOptions
+from energybench.harness.record import session_record, session_status
+from energybench.harness.resume import adopt_rounds, notes_on
 from energybench.harness.surroundings import slowed
+from energybench.harness.windows import Opened, opened
 from energybench.metering.ranks import find_rank
 from energybench.model import Case, Round, Span, Status, Window
 
 if TYPE_CHECKING:
+    from energybench.harness.canary import Look
     from energybench.harness.journal import Journal
     from energybench.metering import Meters, OpenWindow
     from energybench.store import TraceWriter
@@ -56,10 +59,19 @@ class Sweep:
         """watts of each domain while nothing ran, where that was measured"""
         self.notes: list[str] = []
         """what the reader of the summary must know: refused rounds, unknown earlier cases"""
+        self.canary: list[Look] = []
+        self.margins: Mapping[str, Mapping[str, float]] = {}
+        """pattern of case ids -> metric -> margin, of --energy-margins"""
+        self.gate: dict[str, Any] = {}
+        """what the comparison with the baseline rested on, once it was made"""
         self.gate_failed = False
+        self.gate_inconclusive = False
+        """an inconclusive gate failed, and no other did"""
         self.interrupted = False
         self.on_progress: Callable[[Measured, str, Window | None], None] = lambda case, what, so_far: None
         self._command_line = command_line
+        self._looked: set[str] = set()
+        """the looks at the canary that were taken, or tried"""
 
     @property
     def disabled(self) -> bool:
@@ -93,6 +105,11 @@ class Sweep:
             raise UsageError(
                 "--energy-resume reads and continues the journal, which --energy-no-save turns off: drop one"
             )
+        if self.options.looks is not None and self.rank is not None:
+            raise UsageError(
+                "--energy-looks decides after its own joules who goes on, and the ranks of one training would decide "
+                "apart: give --energy-rounds"
+            )
         if self.options.save:
             from energybench.store import check_writable
 
@@ -123,7 +140,7 @@ class Sweep:
         return 1.0 if self.config.getoption("energy_profile") in TRACED_PROFILES else 0.0
 
     def begin(self) -> None:
-        """Open the journal, then watch the idle machine where asked to.
+        """Open the journal, then watch the idle machine where asked to, then the canary.
 
         Raises UsageError where another sweep writes to the same store.
         """
@@ -137,6 +154,7 @@ class Sweep:
             idle = window.close()
             self.idle_w = {name: None if j is None else j / idle.seconds for name, j in idle.joules.items()}
             self.notes.extend(f"idle: {warning}" for warning in idle.warnings)
+        self.look_at_canary("first")
 
     def _open_journal(self) -> None:
         from energybench.harness.journal import open_journal
@@ -145,18 +163,21 @@ class Sweep:
         self.journal = open_journal(
             self.storage, name, resume=self.options.resume, rank=self.rank.rank if self.rank else 0
         )
-        earlier = self.journal.earlier
-        if self.options.resume and not earlier.open:
-            self.notes.append("nothing to resume: no unfinished sweep in the journal; everything is measured")
-        if earlier.damaged:
-            self.notes.append(
-                f"{earlier.damaged} damaged lines of the journal were left out; those rounds are repeated"
-            )
-        unknown = {r["case"] for r in earlier.open if r["kind"] == "round"} - self.cases.keys()
-        if unknown:
-            count = sum(1 for r in earlier.open if r["kind"] == "round" and r["case"] in unknown)
-            some = ", ".join(sorted(unknown)[:3])
-            self.notes.append(f"{count} earlier rounds belong to no selected case (renamed or deselected): {some}")
+        self.notes.extend(notes_on(self.journal.earlier, self.cases.keys(), resume=self.options.resume))
+
+    def look_at_canary(self, when: Literal["first", "last"]) -> None:
+        """Meter the canary where the session has one; what fails in that is a note."""
+        from energybench.harness.canary import is_wanted, look
+
+        if self.meters is None or not self.cases or not is_wanted(self.options, self.meters):
+            return
+        if when in self._looked or (when == "last" and not self.canary):
+            return  # done, or the session began without it
+        self._looked.add(when)
+        try:
+            self.canary.append(look(self.meters, when, self.canary[0] if self.canary else None))
+        except Exception as error:
+            self.notes.append(f"canary: not metered ({type(error).__name__}: {error})")
 
     def settle(self) -> None:
         """At the end of the session: a case that was cut short between its rounds is partial."""
@@ -187,7 +208,8 @@ class Sweep:
         """Whether a resumed sweep could add nothing to the case: complete, or skipped without any round."""
         assert self.journal is not None
         begun = bool(case.rounds) or any(r["case"] == case.id for r in self.journal.earlier.open)
-        return case.replayed or (case.ended and case.status is Status.OK and not begun)
+        complete = case.replayed and case.held is None
+        return complete or (case.ended and case.status is Status.OK and not begun)
 
     def adopt(self, case: Measured, function: Callable[..., Any]) -> None:
         """Reuse the earlier rounds of `case` whose workload, code, seed and domains are the same; name the others."""
@@ -199,6 +221,7 @@ class Sweep:
         records = [r for r in self.journal.earlier.open if r["case"] == case.id]
         if records:
             self.notes.extend(adopt_rounds(case, records, self._code(case, function), self.meters.domains))
+            case.catch_up()
 
     def _code(self, case: Measured, function: Callable[..., Any]) -> str:
         test = getattr(case.item, "function", function)
@@ -232,21 +255,14 @@ class Sweep:
         """Where a closed window lies in the trace, None without one."""
         return None if self.trace is None else Span(self.trace.name, window.start_s, window.end_s)
 
-    @contextmanager
-    def window(self, case: Measured, label: str) -> Iterator[_Opened]:
+    def window(self, case: Measured, label: str) -> AbstractContextManager[Opened]:
         """A metered window of `case`; once it is closed, what it read stands in `.result`.
 
         Raises MeterError where the meters are not open.
         """
         if self.meters is None:
             raise MeterError(f"{case.id}: the meters are closed; energy() works only inside the tests of a session")
-        opened = _Opened(self.meters.open_window(label))
-        try:
-            yield opened
-        except BaseException:
-            _discard(opened.window)
-            raise
-        opened.result = opened.window.close()
+        return opened(self.meters, label)
 
     def finish_round(
         self, case: Measured, index: int, finished: Round, metrics: Mapping[str, Any], function: Callable[..., Any]
@@ -295,60 +311,9 @@ class Sweep:
 
     @property
     def status(self) -> str:
-        """regressed, failed, partial or ok: only an ok run may become `latest`."""
-        statuses = {case.status for case in self.cases.values()}
-        if self.gate_failed:
-            return "regressed"
-        if Status.FAILED in statuses:
-            return "failed"
-        if self.interrupted or Status.PARTIAL in statuses or any(not case.ended for case in self.cases.values()):
-            return "partial"
-        return "ok"
+        """How the session ended: only an ok run may become `latest`."""
+        return session_status(self)
 
     def session_record(self) -> dict[str, Any]:
         """The stored file's top-level `energybench` object."""
-        from energybench import __version__
-
-        diagnoses = self.meters.diagnoses if self.meters else ()
-        return {
-            "schema": 1,
-            "version": __version__,
-            "session": self.id,
-            "started": self.started.isoformat(),
-            "status": self.status,
-            "pue": self.options.pue,
-            "rounds": self.options.rounds,
-            "interleaved": self.options.interleave,
-            "meters": list(self.options.meters),
-            "rank": None if self.rank is None else asdict(self.rank),
-            "scope": self.options.scope,
-            "idle_s": self.options.idle_s,
-            "idle_w": dict(self.idle_w),
-            "trace": None if self.trace is None else {"file": self.trace.name, "hz": self.trace_hz},
-            "diagnoses": [
-                {"meter": d.meter, "device": d.device, "state": d.state, "reason": d.reason, "remedy": d.remedy}
-                for d in diagnoses
-            ],
-            "notes": list(self.notes),
-            "unmeasured": [
-                {"fullname": case.id, "status": str(case.status), "warnings": list(case.warnings)}
-                for case in self.cases.values()
-                if not case.rounds
-            ],
-        }
-
-
-class _Opened:
-    """An open window and, once it is closed, what it read."""
-
-    def __init__(self, window: OpenWindow) -> None:
-        self.window = window
-        self.result: Window | None = None
-
-
-def _discard(window: OpenWindow) -> None:
-    """Close a window whose call raised; its reading is of no use, and an error in closing must not hide the cause."""
-    try:
-        window.close()
-    except Exception as error:
-        sys.stderr.write(f"energybench: closing the window of a failed call failed too: {error}\n")
+        return session_record(self)

@@ -85,7 +85,7 @@ class Energy:
         """
         self._use()
         case = self._case
-        case.options = self._sweep.pedantic_options(case, rounds=rounds, warmup=warmup_rounds, iterations=iterations)
+        case.choose(self._sweep.pedantic_options(case, rounds=rounds, warmup=warmup_rounds, iterations=iterations))
         if setup is None and case.options.rounds + case.options.warmup > 1 and not self._sweep.disabled:
             raise UsageError(
                 f"{case.id}: energy.pedantic with {case.options.rounds} rounds and {case.options.warmup} warm-ups "
@@ -254,7 +254,7 @@ class Energy:
         if self._benchmark is not None:
             bridge.replay(case.item, self._benchmark, frozen.seconds, case.record)
         case.replayed = True
-        failure = budget_failure(frozen, case.options.max_kwh)
+        failure = budget_failure(frozen, case.options.budget)
         if failure:
             pytest.fail(failure, pytrace=False)
         return Result(frozen, value)

@@ -10,22 +10,29 @@ comes next is said by energybench.harness.order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
 
 from energybench.harness.case import Measured
-from energybench.harness.engine import Sweep
+from energybench.harness.engine import CASE, Sweep
+from energybench.harness.looks import InLooks
 from energybench.harness.order import CaseByCase, Interleaved, NextRound, Order
 from energybench.harness.progress import Progress
 from energybench.model import Status
 
 
-def run_all(session: pytest.Session, sweep: Sweep, is_gate: Callable[[pytest.Item], bool]) -> bool | None:
+def run_all(
+    session: pytest.Session,
+    sweep: Sweep,
+    is_gate: Callable[[pytest.Item], bool],
+    undecided: Callable[[Sequence[Measured]], Collection[str]],
+) -> bool | None:
     """pytest_runtestloop: every item, each case as often as rounds are due, in the order asked for, gates last.
 
-    Returns None (pytest's own loop runs) where there is nothing of ours to do.
+    `undecided` says which of the cases that have reached a look at the gate go on. Returns None (pytest's own loop
+    runs) where there is nothing of ours to do.
     """
     given = session.config.option
     if given.collectonly or (session.testsfailed and not given.continue_on_collection_errors):
@@ -34,18 +41,31 @@ def run_all(session: pytest.Session, sweep: Sweep, is_gate: Callable[[pytest.Ite
         return None
     sweep.begin()
     items = sorted(session.items, key=is_gate)  # stable: other plugins' order is kept, gates come last
-    order: Order = CaseByCase(items)
-    if sweep.options.interleave and sweep.cases:
-        order = interleaved = Interleaved(items, sweep.expected)
-        if isinstance(sweep.on_progress, Progress):
-            sweep.on_progress.count = interleaved.count
+    order: Order
+    if any(case.options.looks for case in sweep.cases.values()):
+        order = InLooks(items, lambda cases: _order(cases, sweep), undecided, _release)
+    else:
+        order = _order(items, sweep)
     while (item := order.advance()) is not None:
+        if is_gate(item):
+            sweep.look_at_canary("last")
         session.config.hook.pytest_runtest_protocol(item=item, nextitem=order.promise(item))
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:
             raise session.Interrupted(session.shouldstop)
+    sweep.look_at_canary("last")
     return True
+
+
+def _order(items: Sequence[pytest.Item], sweep: Sweep) -> Order:
+    """Case by case, or round by round over all of them."""
+    if not (sweep.options.interleave and any(CASE in item.stash for item in items)):
+        return CaseByCase(items)
+    order = Interleaved(items, sweep.expected)
+    if isinstance(sweep.on_progress, Progress):
+        sweep.on_progress.count = order.count
+    return order
 
 
 def run_pass(
@@ -58,9 +78,8 @@ def run_pass(
     runner: Any = item.config.pluginmanager.get_plugin("runner")
     case.measured_this_pass = case.restarted = False
     item.user_properties.clear()  # it grows with every pass
-    hook = item.ihook
-    # Interleaved, other cases run between a case's passes: pytest is told of the one that will be reported.
-    if len(case.due()) <= 1 or not item.config.getoption("energy_interleave"):
+    # Where other cases run between a case's passes, pytest is told of the pass that will be reported.
+    if not case.options.looks and (len(case.due()) <= 1 or not item.config.getoption("energy_interleave")):
         _announce(case)
     reports: list[pytest.TestReport] = runner.runtestprotocol(item, log=False, nextitem=following)
     case.call_seconds += sum(report.duration for report in reports if report.when == "call")
@@ -69,19 +88,39 @@ def run_pass(
         if case.measured_this_pass:
             between(case)
         return
-    case.ended = True
+    if good and case.has_further_look:
+        case.held = reports
+    else:
+        case.ended = True
     if isinstance(following, NextRound):
         reports = _with_late_teardown(reports, item, following)
         good = all(report.passed for report in reports)
-    case.passed = good
+    if good and not case.ended:
+        case.held = reports
+        between(case)
+        return
+    _conclude(case, reports, between)
+
+
+def _release(case: Measured) -> None:
+    """Report a case that the gate has looked at."""
+    assert case.held is not None
+    _conclude(case, case.held, lambda case: None)
+
+
+def _conclude(case: Measured, reports: list[pytest.TestReport], between: Callable[[Measured], None]) -> None:
+    """The case is over: its status, and its one report."""
+    case.held, case.ended = None, True
+    case.passed = all(report.passed for report in reports)
     _announce(case)
     _settle(case, reports)
     between(case)
+    hook = case.item.ihook
     for report in reports:
         if report.when == "call":
             report.duration = case.call_seconds  # JUnit and --durations then show all rounds
         hook.pytest_runtest_logreport(report=report)
-    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    hook.pytest_runtest_logfinish(nodeid=case.id, location=case.item.location)
 
 
 def _announce(case: Measured) -> None:

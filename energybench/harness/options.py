@@ -1,16 +1,13 @@
-"""What the user asked for: ini file < marker < command line, in one frozen value each for the session and the case.
+"""What the user asked of the session: the command line above the ini file, in one frozen value.
 
-A command-line option beats a marker, since `pytest benches/test_epoch.py --energy-rounds 5` must mean what it says; a
-marker beats the ini file, since it knows its own case better than the project's default does.
+What a marker adds for its case stands in energybench.harness.marker, which a session without cases never loads.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +19,9 @@ from energybench.harness.parsing import (
     assignment,
     fraction,
     hertz,
+    inconclusive,
     iterations,
+    looks,
     profile,
     pue,
     scope,
@@ -62,23 +61,13 @@ class EnergyOptions:
     margin: float = 0.05
     accuracy_margin: float = 0.005
     noise_floor: float = 0.03
-
-
-@dataclass(frozen=True, slots=True)
-class CaseOptions:
-    """How one case is measured: rounds and warm-up rounds, the seed of each round, calls a round, budget."""
-
-    rounds: int
-    warmup: int
-    seeds: tuple[int, ...]
-    iterations: int | Literal["auto"] = 1
-    """calls of the target inside each metered round; `auto`: as many as make 20 counter ticks"""
-    max_kwh: float | None = None
-    """mean IT energy of a round that the case may not exceed"""
-
-    def seed(self, index: int) -> int:
-        """Seed of round `index`; warm-up rounds (negative index) use the first round's."""
-        return self.seeds[max(0, index)]
+    margins: Path | None = None
+    """the file of margins by case"""
+    inconclusive: Literal["warn", "fail"] = "warn"
+    looks: tuple[int, ...] | None = None
+    """numbers of rounds after which the cases are held against the baseline, ascending"""
+    canary: bool | None = None
+    """None: nobody said anything; on where there is a comparison and joules are not replayed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +120,16 @@ _VALUES = (
     ),
     _Option("margin", fraction("the energy margin"), "X", "relative energy margin of --energy-compare", 0.05),
     _Option("accuracy-margin", fraction("the accuracy margin"), "X", "accuracy margin (0.005 = 0.5 points)", 0.005),
+    _Option(
+        "margins", Path, "FILE", "TOML file with a table [margins]: pattern of case ids = margin, or {metric = margin}"
+    ),
+    _Option("inconclusive", inconclusive, "warn|fail", "an inconclusive gate is an x (warn, default) or fails", "warn"),
+    _Option(
+        "looks",
+        looks,
+        "N,N,...",
+        "rounds before each look at the gate (3,5,10): only inconclusive cases go on; needs --energy-compare",
+    ),
     _Option("noise-floor", fraction("the noise floor"), "X", "assumed relative noise where a side has one round", 0.03),
     _Option("profile", profile, "NAME", f"{', '.join(PROFILES)} (default: standard with a GPU, else quick)"),
     _Option("models", words, "NAME,...", "models to run, for suites that choose by model"),
@@ -154,6 +153,8 @@ _VALUES = (
 
 _FLAGS = (
     ("interleave", "run round 1 of every case, then round 2 of every case, ...: drift of the machine hits all alike"),
+    ("canary", "meter a fixed load before the first and after the last case (default with --energy-compare)"),
+    ("no-canary", "do not meter the fixed load although the gate would like it"),
     ("resume", "reuse the finished rounds of the interrupted sweep and measure only what is missing"),
     ("no-save", "do not store this run in .benchmarks/"),
     ("no-estimate", "leave CPU and RAM without a counter absent instead of estimating them"),
@@ -202,8 +203,11 @@ def merge(config: pytest.Config) -> EnergyOptions:
 
     Suites read the merged values with `config.getoption("energy_models")` and the like.
 
-    Raises UsageError for an ini value that does not parse and for seeds that do not fit the rounds.
+    Raises UsageError for an ini value that does not parse, for seeds that do not fit the rounds, and for looks that
+    have no baseline or are given beside a number of rounds.
     """
+    asked = on_command_line(config)
+    margins_asked = config.option.energy_margins is not None
     for option in _VALUES:
         if getattr(config.option, option.dest) is None:
             setattr(config.option, option.dest, _from_ini(config, option))
@@ -239,7 +243,27 @@ def merge(config: pytest.Config) -> EnergyOptions:
         margin=given.energy_margin,
         accuracy_margin=given.energy_accuracy_margin,
         noise_floor=given.energy_noise_floor,
+        margins=_margins(config, asked=margins_asked),
+        inconclusive=given.energy_inconclusive,
+        looks=_looks(config, asked),
+        canary=False if given.energy_no_canary else given.energy_canary or None,
     )
+
+
+def _looks(config: pytest.Config, asked: frozenset[str]) -> tuple[int, ...] | None:
+    """The looks of a session with a baseline. `asked` are the names that the command line gave."""
+    looks, compare = config.option.energy_looks, config.option.energy_compare
+    if "looks" in asked and compare is None:
+        raise UsageError("--energy-looks says when to look at the gate, and there is none: give --energy-compare REF")
+    if {"looks", "rounds"} <= asked:
+        raise UsageError("--energy-looks gives the numbers of rounds: drop --energy-rounds")
+    return tuple(looks) if looks and compare is not None else None
+
+
+def _margins(config: pytest.Config, *, asked: bool) -> Path | None:
+    """The file of margins; named in an ini file, it lies relative to that."""
+    path: Path | None = config.option.energy_margins
+    return path if path is None or asked or config.inipath is None else config.inipath.parent / path
 
 
 def _from_ini(config: pytest.Config, option: _Option) -> Any:
@@ -252,55 +276,9 @@ def _from_ini(config: pytest.Config, option: _Option) -> Any:
         raise UsageError(f"{option.dest} in {config.inipath or 'the ini file'}: {error}") from None
 
 
-def case_options(options: EnergyOptions, marker: Mapping[str, Any] | None, command_line: frozenset[str]) -> CaseOptions:
-    """The case's own options: the marker's where the command line is silent, else the session's.
-
-    `command_line` holds the names that were given on the command line (they beat the marker; the ini file does not).
-    Raises UsageError for an unknown keyword, a bad value, or seeds that do not fit the rounds.
-    """
-    given = dict(marker or {})
-    known = {field.name for field in fields(CaseOptions)}
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise UsageError(
-                f"@pytest.mark.energybench has no keyword {name!r} (known: {', '.join(sorted(known))}){hint}"
-            )
-
-    def chosen(name: str) -> Any:
-        session = getattr(options, name, None)
-        return session if name in command_line or name not in given else given[name]
-
-    rounds, warmup, seeds = chosen("rounds"), chosen("warmup"), chosen("seeds")
-    for name, value, least in (("rounds", rounds, 1), ("warmup", warmup, 0)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-            raise UsageError(
-                f"@pytest.mark.energybench({name}=...) is a whole number of at least {least}, not {value!r}"
-            )
-    iterations, max_kwh = chosen("iterations"), chosen("max_kwh")
-    if iterations is not None and iterations != "auto" and (type(iterations) is not int or iterations < 1):
-        raise UsageError(
-            f'@pytest.mark.energybench(iterations=...) is a whole number of at least 1 or "auto", not {iterations!r}'
-        )
-    if max_kwh is not None and not (type(max_kwh) in (int, float) and 0 < max_kwh < math.inf):
-        raise UsageError(f"@pytest.mark.energybench(max_kwh=...) is a number of kWh above 0, not {max_kwh!r}")
-    if seeds is not None:
-        listed = isinstance(seeds, list | tuple | range)
-        if not listed or not seeds or not all(isinstance(seed, int) for seed in seeds):
-            raise UsageError(f"@pytest.mark.energybench(seeds=...) is a list of whole numbers, not {seeds!r}")
-        seeds = tuple(seeds)
-    if "seeds" in command_line and "rounds" not in command_line:
-        rounds = len(seeds)
-    rounds = rounds or (len(seeds) if seeds else 1)
-    if seeds is not None and rounds > len(seeds):
-        raise UsageError(f"{rounds} rounds but {len(seeds)} seeds: give one seed per round")
-    return CaseOptions(rounds, warmup or 0, seeds[:rounds] if seeds else tuple(range(rounds)), iterations or 1, max_kwh)
-
-
 def on_command_line(config: pytest.Config) -> frozenset[str]:
     """Which of the options that markers have too were given on the command line. Call it before `merge`."""
-    names = ("rounds", "warmup", "seeds", "iterations")
+    names = ("rounds", "warmup", "seeds", "iterations", "looks")
     return frozenset(name for name in names if getattr(config.option, f"energy_{name}") is not None)
 
 

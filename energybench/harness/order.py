@@ -73,7 +73,7 @@ class CaseByCase:
     def advance(self) -> pytest.Item | None:
         """The case that is not over yet, else the next item."""
         case = self._now.stash.get(CASE, None) if self._now is not None else None
-        if case is None or case.ended:
+        if case is None or case.resting:
             self._now = self._items.popleft() if self._items else None
         return self._now
 
@@ -182,7 +182,7 @@ class Interleaved:
         return (case for group in self._groups for case in group)
 
     def _open(self) -> Iterable[Measured]:
-        return (case for case in self._cases() if not case.ended)
+        return (case for case in self._cases() if not case.resting)
 
 
 def grouped(items: Iterable[pytest.Item]) -> list[list[pytest.Item]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 PROFILES = ("quick", "standard", "paper")
 SCOPES = ("machine", "process")
+INCONCLUSIVE = ("warn", "fail")
 
 
 def pue(text: str) -> float:
@@ -89,6 +91,24 @@ def scope(text: str) -> str:
     if text not in SCOPES:
         raise ValueError(f"unknown scope {text!r}: choose {' or '.join(SCOPES)}")
     return text
+
+
+def inconclusive(text: str) -> str:
+    """What becomes of a gate that cannot tell."""
+    if text not in INCONCLUSIVE:
+        raise ValueError(f"an inconclusive gate is to {' or '.join(INCONCLUSIVE)}, not {text!r}")
+    return text
+
+
+def looks(text: str) -> list[int]:
+    """Ascending numbers of rounds."""
+    try:
+        rounds = [int(word) for word in words(text)]
+    except ValueError:
+        rounds = []
+    if not rounds or rounds[0] < 1 or any(later <= sooner for sooner, later in pairwise(rounds)):
+        raise ValueError(f"looks are growing numbers of rounds separated by commas, such as 3,5,10, not {text!r}")
+    return rounds
 
 
 def words(text: str) -> list[str]:

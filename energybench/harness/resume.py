@@ -1,12 +1,31 @@
-"""Which rounds of an interrupted sweep still hold, and why the others do not."""
+"""Which rounds of an interrupted sweep still hold, why the others do not, and what is said of its journal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any
 
 from energybench.harness.case import Measured
 from energybench.model import Case, Domain
+
+if TYPE_CHECKING:
+    from energybench.harness.journal import JournalText
+
+
+def notes_on(earlier: JournalText, cases: Set[str], *, resume: bool) -> list[str]:
+    """What a reader must know of the journal that a sweep of these cases goes on with."""
+    notes = []
+    if resume and not earlier.open:
+        notes.append("nothing to resume: no unfinished sweep in the journal; everything is measured")
+    if earlier.damaged:
+        notes.append(f"{earlier.damaged} damaged lines of the journal were left out; those rounds are repeated")
+    rounds = [r["case"] for r in earlier.open if r["kind"] == "round"]
+    unknown = set(rounds) - cases
+    if unknown:
+        count = sum(case in unknown for case in rounds)
+        some = ", ".join(sorted(unknown)[:3])
+        notes.append(f"{count} earlier rounds belong to no selected case (renamed or deselected): {some}")
+    return notes
 
 
 def adopt_rounds(
@@ -49,7 +68,7 @@ def _refusal(case: Measured, record: Mapping[str, Any], earlier: Case, code: str
         return "code changed"
     if earlier.domains != domains:
         return "other domains are read now"
-    if index >= case.options.rounds:
+    if index >= len(case.options.seeds):
         return "round not asked for"
     if earlier.rounds and earlier.rounds[0].iterations != case.options.iterations != "auto":
         return "other number of iterations"

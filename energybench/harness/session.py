@@ -5,16 +5,18 @@ Each hook is a few lines: what it decides lives in the modules beside this one.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
 
 from energybench.errors import EnergybenchError
+from energybench.harness.baseline import Baseline, check_reference, read_margin_file
 from energybench.harness.case import Measured
 from energybench.harness.engine import CASE, Sweep
 from energybench.harness.fixture import RoundDone
-from energybench.harness.gate import Baseline, Gate, add_gates, check_reference, remember_cases_for_last_failed
+from energybench.harness.gate import Gate, add_gates, remember_cases_for_last_failed
+from energybench.harness.looks import undecided
 from energybench.harness.loop import run_all, run_pass
 from energybench.harness.progress import Progress
 from energybench.harness.terminal import case_letter, header, round_line, summary, write_between
@@ -40,6 +42,9 @@ class SessionHooks:
         for item in cases:
             sweep.add(item)
         self.baseline = check_reference(sweep)
+        stored = [case.id for case in self.baseline.run.cases] if self.baseline is not None else []
+        sweep.margins, notes = read_margin_file(sweep, [*known, *stored])
+        sweep.notes.extend(notes)
         if self.baseline is not None:
             self.baseline.find_missing(session, known)
             sweep.notes.extend(self.baseline.notes)
@@ -67,7 +72,7 @@ class SessionHooks:
             self.progress = Progress(session.config, len(sweep.cases))
             sweep.on_progress = self.progress
         try:
-            return run_all(session, sweep, lambda item: isinstance(item, Gate))
+            return run_all(session, sweep, lambda item: isinstance(item, Gate), self._undecided)
         except EnergybenchError as error:
             raise pytest.UsageError(str(error)) from None
         except KeyboardInterrupt:
@@ -85,6 +90,10 @@ class SessionHooks:
             return None
         run_pass(item, nextitem, case, self._after_pass)
         return True
+
+    def _undecided(self, cases: Sequence[Measured]) -> set[str]:
+        assert self.baseline is not None  # there are no looks without one
+        return undecided(self.baseline, cases)
 
     def _after_pass(self, case: Measured) -> None:
         if self.sweep.disabled:

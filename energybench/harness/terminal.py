@@ -8,6 +8,7 @@ import pytest
 
 from energybench.harness.case import Measured
 from energybench.harness.engine import Sweep
+from energybench.harness.options import EnergyOptions
 from energybench.model import Domain, Provenance
 from energybench.units import duration, watt_hours
 
@@ -18,7 +19,7 @@ def header(sweep: Sweep) -> list[str]:
     rounds = "/".join(map(str, sorted({case.options.rounds for case in sweep.cases.values()})))
     lines = [
         f"energybench: {len(sweep.cases)} cases, {rounds} round{'' if rounds == '1' else 's'} each"
-        f"{', interleaved' if options.interleave else ''}, "
+        f"{', interleaved' if options.interleave else ''}{_looks(options)}, "
         f"PUE {options.pue:g}, store {sweep.storage if options.save else 'off'}"
     ]
     if sweep.disabled:
@@ -49,6 +50,10 @@ def header(sweep: Sweep) -> list[str]:
     return lines
 
 
+def _looks(options: EnergyOptions) -> str:
+    return f", looks at the gate after {', '.join(map(str, options.looks))} rounds" if options.looks else ""
+
+
 def _domains(domains: Sequence[Domain]) -> str:
     return ", ".join(
         domain.name
@@ -75,6 +80,8 @@ def round_line(sweep: Sweep, case: Measured) -> str:
         value = last.metrics.get(name)
         if value is not None:
             parts.append(f"{name} {value:.3g}" if name == "accuracy" else f"{value:.0f} {name}")
+    if case.options.looks and case.resting:
+        parts.append(f"{case.look + 1} of {len(case.options.looks)} looks")
     if case.reused:
         parts.append(f"{case.reused} from the interrupted sweep")
     if case.ended and case.status != "ok":

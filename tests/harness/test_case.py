@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from energybench.errors import UsageError
 from energybench.harness.case import Measured, plain_facts, plain_metrics, workload_hash
-from energybench.harness.options import CaseOptions
+from energybench.harness.marker import CaseOptions
 from energybench.model import Round, Window
 
 PLAIN = st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text(), max_size=5)
@@ -32,6 +33,50 @@ def test_warm_ups_are_due_first_and_only_while_a_round_is_due() -> None:
     case.rounds[0] = Round(Window(2.0))
     assert case.due() == []
     assert [round.window.seconds for round in case.ordered()] == [2.0, 1.0]
+
+
+def looking(*looks: int) -> Measured:
+    case = measured(rounds=looks[0])
+    case.options = replace(case.options, looks=looks, seeds=tuple(range(looks[-1])))
+    return case
+
+
+def test_a_case_that_goes_on_has_the_rounds_of_the_next_look_due_and_keeps_its_own() -> None:
+    case = looking(2, 4)
+    case.rounds = {index: Round(Window(1.0)) for index in range(2)}
+    assert not case.has_further_look
+    case.replayed, case.held = True, []
+    assert case.has_further_look
+    assert case.resting
+    case.go_on()
+    assert (case.due(), case.resting, case.replayed, len(case.rounds)) == ([2, 3], False, False, 2)
+    case.replayed = True
+    assert not case.has_further_look
+
+
+@pytest.mark.parametrize(("there", "rounds"), [([], 2), ([0, 1], 2), ([0, 1, 2], 4), ([3], 4), (range(9), 9), ([8], 9)])
+def test_rounds_taken_over_bring_the_case_to_the_look_that_they_belong_to(there: list[int], rounds: int) -> None:
+    case = looking(2, 4, 9)
+    case.rounds = {index: Round(Window(1.0)) for index in there}
+    case.catch_up()
+    assert case.options.rounds == rounds
+    assert case.options.looks[case.look] == rounds
+
+
+def test_other_options_count_for_the_look_that_was_reached() -> None:
+    case = looking(2, 4)
+    case.look = 1
+    case.choose(replace(case.options, rounds=2, warmup=1))
+    assert (case.options.rounds, case.options.warmup) == (4, 1)
+    case.choose(CaseOptions(3, 0, (0, 1, 2)))
+    assert case.options.rounds == 3
+
+
+def test_the_markers_margins_go_with_the_case() -> None:
+    case = measured()
+    assert case.frozen((), {}, 1.0, {}).margins == {}
+    case.options = replace(case.options, margins={"energy": 0.1})
+    assert case.frozen((), {}, 1.0, {}).margins == {"energy": 0.1}
 
 
 @given(PLAIN, st.randoms())

@@ -1,37 +1,39 @@
-"""How a comparison reads in a gate, and which ids --lf is told about."""
+"""Which verdict decides a gate, and which ids --lf is told about."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
 
-from energybench.harness.gate import describe, remember_cases_for_last_failed
+from energybench.analysis.report import Report
+from energybench.harness.gate import case_verdict, gated_comparisons, remember_cases_for_last_failed
 from energybench.model import Comparison, Verdict
 
 
-def test_an_energy_regression_reads_with_its_interval_and_its_terms() -> None:
-    text = describe(
-        Comparison(
-            "f.py::t",
-            "energy",
-            Verdict.REGRESSED,
-            reason="p = 0.001",
-            change=0.2,
-            interval=(0.18, 0.22),
-            terms={"epochs": 0.0, "seconds_per_epoch": math.log(1.2), "power": 0.0},
-            labels=("estimated",),
-        )
-    )
-    assert text.startswith("energy regressed +20.0 % (+18.0 % to +22.0 %) [epochs ")
-    assert "seconds per epoch +20.0 %" in text
-    assert text.endswith(": p = 0.001 (estimated)")
+def comparison(metric: str, verdict: Verdict) -> Comparison:
+    return Comparison("f.py::t", metric, verdict)
 
 
-def test_accuracy_reads_in_points() -> None:
-    comparison = Comparison("f.py::t", "accuracy", Verdict.REGRESSED, change=-0.1, interval=(-0.12, -0.08))
-    assert describe(comparison) == "accuracy regressed -10.00 points (-12.00 points to -8.00 points)"
+@pytest.mark.parametrize(
+    ("verdicts", "worst"),
+    [
+        ([Verdict.OK, Verdict.IMPROVED], Verdict.OK),
+        ([Verdict.NEW], Verdict.OK),
+        ([Verdict.INCONCLUSIVE, Verdict.OK], Verdict.INCONCLUSIVE),
+        ([Verdict.INCONCLUSIVE, Verdict.REGRESSED], Verdict.REGRESSED),
+        ([Verdict.NOT_COMPARABLE, Verdict.INCONCLUSIVE], Verdict.NOT_COMPARABLE),
+        ([], None),
+    ],
+)
+def test_the_worst_metric_decides(verdicts: list[Verdict], worst: Verdict | None) -> None:
+    assert case_verdict([comparison("energy", verdict) for verdict in verdicts]) is worst
+
+
+def test_seconds_epochs_and_power_do_not_gate() -> None:
+    found = tuple(comparison(metric, Verdict.REGRESSED) for metric in ("seconds", "epochs", "power", "accuracy"))
+    assert [c.metric for c in gated_comparisons(Report(found), "f.py::t")] == ["accuracy"]
+    assert gated_comparisons(Report(found), "f.py::other") == []
 
 
 @pytest.mark.parametrize(
