@@ -8,23 +8,38 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TextIO
 
-from energybench.commands import compare, doctor, listing, show, study
+from energybench.commands import (
+    ab,
+    baseline,
+    bisect,
+    compare,
+    doctor,
+    estimate,
+    export,
+    listing,
+    show,
+    study,
+    trend,
+)
 from energybench.errors import EnergybenchError, UsageError
 
 USAGE = 2
+RUN_PYTEST = ("ab", "bisect-step")
+"""commands of which what stands behind `--` belongs to pytest"""
 
 
 def main(argv: Sequence[str] | None = None, out: TextIO | None = None, err: TextIO | None = None) -> int:
     """Run one subcommand, write its report to `out` and complaints to `err`, return the exit code."""
     out, err = out or sys.stdout, err or sys.stderr
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = _parser().parse_args(argv)
+        options = _options(given)
         command: Callable[[argparse.Namespace, TextIO, TextIO], int] = options.command
         code = command(options, out, err)
         out.flush()
     except EnergybenchError as error:
         print(f"energybench: {error}", file=err)
-        return USAGE
+        return bisect.SKIP if given[:1] == ["bisect-step"] else USAGE  # git would take 2 for a verdict
     except BrokenPipeError:
         # The reader (head, less) has gone. Keep Python from complaining once more when it flushes at exit.
         if out is sys.stdout:
@@ -62,6 +77,16 @@ class _Version(argparse.Action):
         raise _Answered(f"energybench {__version__}")
 
 
+def _options(given: list[str]) -> argparse.Namespace:
+    """The parsed command line. argparse cannot tell our options from pytest's behind `--`, so it does not see those."""
+    if given[:1] and given[0] in RUN_PYTEST and "--" in given:
+        end = given.index("--")
+        options = _parser().parse_args(given[:end])
+        options.pytest_args = given[end + 1 :]
+        return options
+    return _parser().parse_args(given)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="energybench",
@@ -70,6 +95,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    for module in (listing, show, compare, study, doctor):
+    for module in (listing, show, baseline, compare, study, trend, export, doctor, ab, bisect, estimate):
         module.add(commands)
     return parser

@@ -82,7 +82,7 @@ def test_a_run_is_shown_with_the_note_of_how_it_was_found(storage: Path) -> None
 def test_a_run_compared_with_itself_exits_0(storage: Path) -> None:
     code, out, err = run("compare", "run1", "run1", "--storage", storage, "--strict")
     assert (code, err) == (0, "")
-    assert out.rstrip().endswith("energy 3 ok; accuracy 3 ok; passed (exit 0).")
+    assert out.rstrip().endswith("energy 3 ok, geometric mean +0.0 % over 3 cases; accuracy 3 ok; passed (exit 0).")
 
 
 def test_a_doctored_copy_exits_1_and_both_cases_are_named(storage: Path) -> None:

@@ -26,8 +26,10 @@ ALLOWED = {
     "reports": {"errors", "units", "model", "analysis", "store"},
     "harness": {"__init__", "errors", "units", "model", "metering", "store", "analysis", "estimators", "reports"},
     "plugin": {"errors", "harness"},
+    "ab": {"errors", "model", "store"},
     "cli": {"__init__", "errors", "commands"},
-    "commands": {"__init__", "errors", "units", "model", "store", "analysis", "estimators", "reports", "metering"},
+    "commands": {"__init__", "errors", "units", "model", "store", "analysis", "estimators", "reports", "metering"}
+    | {"ab", "lab"},
     "__main__": {"cli"},
     "integrations": {"__init__", "errors", "units", "model", "harness", "metering"},
     "compress": {"errors", "units", "model"},
@@ -105,6 +107,12 @@ def test_libraries_of_counters_and_devices_are_imported_when_they_are_opened() -
         if part_of(path) in ("metering", "harness", "plugin", "cli", "commands", "store", "analysis"):
             heavy = {"pynvml", "pyRAPL", "torch", "numpy", "scipy"}
             assert heavy.isdisjoint(name.partition(".")[0] for name in imports(path, at_start=True)), path
+
+
+def test_commands_reach_the_lab_only_where_a_function_needs_it() -> None:
+    for path in FILES:
+        if part_of(path) == "commands":
+            assert not [name for name in imports(path, at_start=True) if name.startswith("energybench.lab")], path
 
 
 @pytest.mark.parametrize(

@@ -1,86 +1,307 @@
-"""`energybench compare`: two runs, with a verdict per case.
+"""`energybench compare`: one or more runs against a baseline, with a verdict per case.
 
 Exit codes of `compare`: 0 ok or improved; 1 regressed; 2 usage, or a run that cannot be read; 3 inconclusive (with
---strict); 4 not comparable, missing, or nothing compared. Of several the first of 2, 1, 4, 3 applies.
+--strict); 4 not comparable, missing, or nothing compared. Of several the first of 2, 1, 4, 3 applies, over all
+candidates and all cases, shown or not.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from energybench.commands.arguments import add_run, add_storage, share, storage_folder, terminal_width
+from energybench.commands.arguments import RUN, add_run, add_storage, share, storage_folder, terminal_width
 
 if TYPE_CHECKING:
-    from energybench.analysis.report import Report
+    from energybench.analysis.report import CompareOptions, Report
+    from energybench.model import Run, Verdict
+    from energybench.reports.comparison_view import View
+
+FORMATS = ("text", "markdown", "json", "csv", "junit", "github")
+GRAVEST_FIRST = (1, 4, 3, 0)
+"""exit codes: of several candidates the first that applies counts"""
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = commands.add_parser("compare", help="compare two runs, with a verdict per case", epilog=__doc__)
+    parser = commands.add_parser("compare", help="compare runs with a baseline, a verdict per case", epilog=__doc__)
     add_run(parser, "baseline")
-    add_run(parser, "candidate")
-    parser.add_argument("--margin", type=share, default=0.05, help="growth in energy that matters (default 5%%)")
-    parser.add_argument(
+    parser.add_argument("candidate", nargs="+", metavar="CANDIDATE", help=f"one or more: {RUN}")
+    _add_terms(parser)
+    _add_view(parser)
+    add_storage(parser)
+    parser.set_defaults(command=run)
+
+
+def _add_terms(parser: argparse.ArgumentParser) -> None:
+    """What the verdicts rest on."""
+    terms = parser.add_argument_group("verdicts")
+    terms.add_argument("--margin", type=share, default=0.05, help="growth in energy that matters (default 5%%)")
+    terms.add_argument(
         "--accuracy-margin",
         type=share,
         default=0.005,
         help="fall in accuracy that matters (default 0.5%%: half a point)",
     )
-    parser.add_argument(
+    terms.add_argument("--margins", type=Path, metavar="FILE", help="TOML file of margins by case")
+    terms.add_argument(
         "--noise-floor", type=share, default=0.03, help="noise assumed where a side has one round (default 3%%)"
     )
-    parser.add_argument("--strict", action="store_true", help="exit with 3 where a case is inconclusive")
-    parser.add_argument("--common", action="store_true", help="only cases that both runs have")
-    parser.add_argument(
+    terms.add_argument(
+        "--session-noise",
+        type=share,
+        default=0.02,
+        metavar="X",
+        help="noise of a whole session, where no history tells it (default 2%%)",
+    )
+    terms.add_argument(
+        "--case-noise",
+        type=share,
+        default=0.01,
+        metavar="X",
+        help="noise of one case from session to session, where no history tells it (default 1%%)",
+    )
+    terms.add_argument(
+        "--no-history",
+        action="store_true",
+        help="do not learn the noise between sessions from the store's earlier runs",
+    )
+    terms.add_argument(
+        "--paired",
+        action="store_true",
+        help="both sides were measured in turn in one session: no noise between sessions",
+    )
+    terms.add_argument(
+        "--looks", type=looks, default=1, metavar="N", help="how often this change is held against the baseline in all"
+    )
+    terms.add_argument("--strict", action="store_true", help="exit with 3 where a case is inconclusive")
+    terms.add_argument("--common", action="store_true", help="only cases that both runs have")
+    terms.add_argument(
         "--vary",
         action="append",
         default=[],
         metavar="KEY",
         help="comparability key that is meant to differ; repeatable",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    add_storage(parser)
-    parser.set_defaults(command=run)
+    terms.add_argument(
+        "--exit-zero", action="store_true", help="report, and exit with 0 all the same (but for usage, 2)"
+    )
+
+
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    """What is shown of them; no verdict and no exit code depends on it."""
+    view = parser.add_argument_group("what is shown", "None of these moves a verdict or the exit code.")
+    view.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="github: annotations on stdout, and Markdown appended to $GITHUB_STEP_SUMMARY",
+    )
+    view.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="show this metric only: energy, accuracy, seconds, epochs, power; repeatable",
+    )
+    view.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        type=verdict,
+        metavar="VERDICT",
+        help="show only cases with this verdict, such as regressed; repeatable",
+    )
+    view.add_argument(
+        "--sort",
+        choices=("id", "change", "verdict", "energy"),
+        default="",
+        help="by id, change (worst first), verdict (gravest first) or the candidate's energy (largest first)",
+    )
+    view.add_argument(
+        "--group-by",
+        choices=("model", "compressor", "metric"),
+        default="",
+        help="a table per group, with its mean change",
+    )
+
+
+def looks(text: str) -> int:
+    """How often a change is looked at: a whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"looks are a whole number of at least 1, not {text!r}")
+    return value
+
+
+def verdict(text: str) -> Verdict:
+    """A verdict by its name."""
+    from energybench.model import Verdict
+
+    try:
+        return Verdict(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"there is no verdict {text!r}; there are {', '.join(Verdict)}") from None
 
 
 def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Print the comparison and return its exit code; StoreError where a run cannot be found or read."""
-    report = _report(options)
-    if options.format == "json":
-        from energybench.reports.json import comparison_json
+    from energybench.reports.comparison_view import View
 
-        print(comparison_json(report), file=out)
-    else:
-        from energybench.reports.comparison import comparison_table
+    view = View(tuple(options.metric), tuple(options.only), options.sort, options.group_by)
+    with _without_collector():
+        reports = _reports(options)
+        text = _text(reports, options.format, view, terminal_width(out))
+        _print(text, out)
+    if options.format == "github":
+        _append_summary(reports, view, err)
+    for report in reports:
+        if report.nothing_compared:
+            of = f"{report.candidate}: " if len(reports) > 1 else ""
+            _say(f"{of}{_nothing(report)}", out, err)
+    code = exit_code(reports)
+    if options.exit_zero and code:
+        _say(f"--exit-zero: exit with 0 instead of {code}.", out, err)
+        return 0
+    return code
 
-        print(comparison_table(report, width=terminal_width(out)), file=out)
-    if report.nothing_compared:
-        out.flush()
-        print(f"energybench: {_nothing(report)}", file=err)
-    return report.exit_code
+
+def exit_code(reports: Sequence[Report]) -> int:
+    """The first of 1, 4, 3 and 0 that is any candidate's."""
+    codes = {report.exit_code for report in reports}
+    return next(code for code in GRAVEST_FIRST if code in codes)
 
 
-def _report(options: argparse.Namespace) -> Report:
+def _reports(options: argparse.Namespace) -> list[Report]:
+    """One per candidate, with the notes on how the runs were found."""
     from dataclasses import replace
 
-    from energybench.analysis.compare import CompareOptions, compare_runs
+    from energybench.analysis.compare import compare_runs
     from energybench.store import find_run, read_run
 
-    wanted = CompareOptions(
+    wanted = _options(options)
+    storage = storage_folder(options)
+    # All are found before any is read: a misspelt one shall not cost the reading of the others.
+    found = find_run(options.baseline, storage)
+    candidates = [find_run(ref, storage) for ref in options.candidate]
+    baseline = read_run(found.path)
+    reports = []
+    for one in candidates:
+        candidate = read_run(one.path)
+        history = () if options.no_history or options.paired else _history(storage, candidate, baseline)
+        report = compare_runs(baseline, candidate, wanted, history=history)
+        notes = [*found.notes, *one.notes, *report.notes, *_idle_margins(wanted.margins, report)]
+        reports.append(replace(report, notes=tuple(dict.fromkeys(notes))))
+    return reports
+
+
+def _options(options: argparse.Namespace) -> CompareOptions:
+    from energybench.analysis.report import CompareOptions
+
+    margins: Mapping[str, Mapping[str, float]] = {}
+    if options.margins is not None:
+        from energybench.analysis.margins import read_margins
+
+        margins = read_margins(options.margins)
+    return CompareOptions(
         margin=options.margin,
         accuracy_margin=options.accuracy_margin,
         noise_floor=options.noise_floor,
         strict=options.strict,
         common=options.common,
         vary=frozenset(options.vary),
+        common_noise=options.session_noise,
+        case_noise=options.case_noise,
+        paired=options.paired,
+        looks=options.looks,
+        margins=margins,
     )
-    storage = storage_folder(options)
-    found = [find_run(ref, storage) for ref in (options.baseline, options.candidate)]
-    report = compare_runs(read_run(found[0].path), read_run(found[1].path), wanted)
-    return replace(report, notes=(*found[0].notes, *found[1].notes, *report.notes))
+
+
+def _history(storage: Path, candidate: Run, baseline: Run) -> Sequence[Run]:
+    """The store's runs before the candidate, but for the baseline, which counts once; none where there is no store."""
+    from energybench.store.history import earlier_runs
+
+    if not storage.is_dir():
+        return ()
+    itself = Path(baseline.source).resolve()
+    return [run for run in earlier_runs(storage, candidate) if Path(run.source).resolve() != itself]
+
+
+def _idle_margins(margins: Mapping[str, Mapping[str, float]], report: Report) -> list[str]:
+    from energybench.analysis.margins import without_case
+
+    idle = without_case(margins, [pair.case for pair in report.pairs]) if margins else ()
+    return [f"The margins of {', '.join(map(repr, idle))} fit no case of these runs."] if idle else []
+
+
+def _text(reports: Sequence[Report], format: str, view: View, width: int) -> str:
+    if format == "markdown":
+        from energybench.reports.markdown import comparison_markdown
+
+        return comparison_markdown(reports, view=view)
+    if format == "json":
+        from energybench.reports.json import comparisons_json
+
+        return comparisons_json(reports, exit_code(reports), view=view)
+    if format == "csv":
+        from energybench.reports.comparison_csv import comparison_csv
+
+        return comparison_csv(reports, view=view)
+    if format == "junit":
+        from energybench.reports.junit import comparison_junit
+
+        return comparison_junit(reports, view=view)
+    if format == "github":
+        from energybench.reports.github import workflow_commands
+
+        return workflow_commands(reports, view=view)
+    from energybench.reports.comparison import comparison_tables
+
+    return comparison_tables(reports, width=width, view=view)
+
+
+def _append_summary(reports: Sequence[Report], view: View, err: TextIO) -> None:
+    """A summary that cannot be written is said, and changes no verdict."""
+    from energybench.reports.github import append_summary
+
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        append_summary(reports, Path(path), view=view)
+    except OSError as error:
+        print(f"energybench: the summary cannot be appended to {path}: {error.strerror or error}.", file=err)
 
 
 def _nothing(report: Report) -> str:
     """The note that says why nothing was compared: it stands on stderr too, for logs that keep nothing else."""
     return next(note for note in report.notes if note.startswith("No case was compared"))
+
+
+def _say(text: str, out: TextIO, err: TextIO) -> None:
+    out.flush()
+    print(f"energybench: {text}", file=err)
+
+
+def _print(text: str, out: TextIO) -> None:
+    """Print it; what the stream's encoding does not have is written as an escape."""
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=out)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Reading makes millions of objects that all stay: looking for cycles among them takes half of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -102,11 +102,11 @@ def test_a_bad_file_is_named_with_what_is_wrong_in_it(tmp_path: Path, text: str,
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="absent.toml cannot be read: No such file"):
+    with pytest.raises(UsageError, match=r"absent\.toml cannot be read: No such file"):
         read_margins(tmp_path / "absent.toml")
     path = tmp_path / "latin.toml"
     path.write_bytes(b"[margins]\n# \xe9\n")
-    with pytest.raises(UsageError, match="latin.toml cannot be read: it is not UTF-8 text"):
+    with pytest.raises(UsageError, match=r"latin\.toml cannot be read: it is not UTF-8 text"):
         read_margins(path)
 
 

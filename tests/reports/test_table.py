@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import string
 
-from energybench.reports.table import Column, render
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energybench.reports.table import Column, _plain_lines, _tabulated, render
 
 ID = "efficientnet_v2_s-lowrank"
 COLUMNS = (
@@ -42,3 +46,24 @@ def test_a_rule_is_drawn_where_the_group_changes() -> None:
 
 def test_numbers_are_shown_as_they_were_written() -> None:
     assert "1.50" in render((Column("case", ("a",), left=True), Column("J", ("1.50",))), 80)
+
+
+TEXT = st.text(string.ascii_letters + string.digits + " -.+%|", max_size=12)
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> list[Column]:
+    count = draw(st.integers(1, 5))
+    one = st.builds(Column, TEXT, st.tuples(*[TEXT] * count), left=st.booleans())
+    names = Column("case", tuple("x" * (row + 1) for row in range(count)), left=True)
+    return [names, *draw(st.lists(one, max_size=3))]
+
+
+@given(columns(), st.lists(st.sampled_from("ab"), min_size=5, max_size=5))
+def test_a_table_of_plain_text_is_laid_out_as_tabulate_does(some: list[Column], groups: list[str]) -> None:
+    assert _plain_lines(some, groups) == _tabulated(some, groups)
+
+
+def test_cells_of_several_lines_or_wide_letters_are_left_to_tabulate() -> None:
+    text = render((Column("case", ("a\nb", "\u00e4"), left=True), Column("J", ("1", "22"))), 80)
+    assert [line.split() for line in text.splitlines()[2:]] == [["a", "1"], ["b"], ["\u00e4", "22"]]

@@ -28,7 +28,7 @@ class Family:
 def parsed(text: str) -> dict[str, Family]:
     """name -> its metadata and samples; everything that the format forbids fails."""
     assert text.endswith("# EOF\n")
-    assert "\r" not in text.replace(r"\r", "")
+    assert not any(line.endswith("\r") for line in text.split("\n"))
     families: dict[str, Family] = {}
     current = ""
     for line in text.removesuffix("# EOF\n").split("\n")[:-1]:
@@ -104,8 +104,7 @@ def test_no_sample_has_a_time_of_its_own_since_the_collector_refuses_the_file_th
 def test_every_id_and_every_number_comes_back(id: str, joules: float) -> None:
     rounds = (Round(Window(1.0, {"gpu:0": joules})),)
     case = Case(id, rounds, domains=(Domain("gpu:0", "nvml", Provenance.MEASURED),))
-    text = write(Run("0001_a.json", (case,))).text
-    text = text.replace("\r", r"\r")  # a carriage return is an ordinary character of a value
-    ((labels, value),) = parsed(text)["energybench_round_energy_joules"].samples.items()
-    assert dict(labels)["case"] == id.replace("\r", r"\r") or "\\" in id
+    families = parsed(write(Run("0001_a.json", (case,))).text)
+    ((labels, value),) = families["energybench_round_energy_joules"].samples.items()
+    assert dict(labels)["case"] == id
     assert value == joules
