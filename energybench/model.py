@@ -33,7 +33,10 @@ class Provenance(StrEnum):
     @property
     def rank(self) -> int:
         """0 for the best class, growing with weakness."""
-        return tuple(Provenance).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {provenance: rank for rank, provenance in enumerate(Provenance)}
 
 
 def weakest(provenances: Iterable[Provenance]) -> Provenance | None:
@@ -148,9 +151,13 @@ class Window:
 
     def total_j(self, names: Iterable[str]) -> float | None:
         """Sum over the domains `names`; None where one of them is absent, since a sum without it would be too low."""
-        values = [self.joules.get(name) for name in names]
-        known = [value for value in values if value is not None]
-        return sum(known) if known and len(known) == len(values) else None
+        total: float | None = None
+        for name in names:
+            value = self.joules.get(name)
+            if value is None:
+                return None
+            total = value if total is None else total + value
+        return total
 
     def divided(self, calls: int) -> Window:
         """The mean of `calls` calls that this window held. Laps are left as they are."""
@@ -162,7 +169,7 @@ class Window:
 
     def laps_named(self, label: str) -> tuple[Window, ...]:
         """The laps with this label, in the order in which they ended."""
-        return tuple(lap for lap in self.laps if lap.label == label)
+        return tuple([lap for lap in self.laps if lap.label == label]) if self.laps else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +245,8 @@ class Case:
     """watts of each domain while the machine was idle, measured once before the first case; empty: not measured"""
     margins: Mapping[str, float] = field(default_factory=dict)
     """metric -> the change that matters for this case (energy 0.1 = 10 %, accuracy 0.01 = 1 point); none: as for all"""
+    _derived: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """what was derived from the fields above once: a comparison and its tables ask for it again and again"""
 
     @property
     def short_id(self) -> str:
@@ -249,17 +258,20 @@ class Case:
     @property
     def total_domains(self) -> tuple[str, ...]:
         """Names of the domains that add up to the headline energy."""
-        return tuple(domain.name for domain in self.domains if domain.in_total)
+        found: tuple[str, ...] | None = self._derived.get("total_domains")
+        if found is None:
+            found = self._derived["total_domains"] = tuple([d.name for d in self.domains if d.in_total])
+        return found
 
     @property
     def verdict_domains(self) -> tuple[str, ...]:
         """The measured and integrated in-total domains; where there is none, all in-total domains."""
-        hardware = tuple(
-            domain.name
-            for domain in self.domains
-            if domain.in_total and domain.provenance in (Provenance.MEASURED, Provenance.INTEGRATED)
-        )
-        return hardware or self.total_domains
+        found: tuple[str, ...] | None = self._derived.get("verdict_domains")
+        if found is None:
+            hardware = (Provenance.MEASURED, Provenance.INTEGRATED)
+            counted = tuple([d.name for d in self.domains if d.in_total and d.provenance in hardware])
+            found = self._derived["verdict_domains"] = counted or self.total_domains
+        return found
 
     @property
     def provenance(self) -> Provenance | None:
@@ -269,17 +281,21 @@ class Case:
     @property
     def verdict_provenance(self) -> Provenance | None:
         """The weakest class among the domains that a verdict rests on."""
-        return weakest(domain.provenance for domain in self.domains if domain.name in self.verdict_domains)
+        names = self.verdict_domains
+        return weakest([domain.provenance for domain in self.domains if domain.name in names])
 
     @property
     def seconds(self) -> tuple[float, ...]:
         """Seconds of each round."""
-        return tuple(round.window.seconds for round in self.rounds)
+        return tuple([round.window.seconds for round in self.rounds])
 
     def joules(self, names: Sequence[str] | None = None) -> tuple[float | None, ...]:
         """IT joules of each round over the domains `names` (default: all in-total domains)."""
-        chosen = self.total_domains if names is None else names
-        return tuple(round.window.total_j(chosen) for round in self.rounds)
+        chosen = self.total_domains if names is None else tuple(names)
+        found: tuple[float | None, ...] | None = self._derived.get(chosen)
+        if found is None:
+            found = self._derived[chosen] = tuple([round.window.total_j(chosen) for round in self.rounds])
+        return found
 
     def quantities(self) -> tuple[Quantity | None, ...]:
         """IT joules of each round over the in-total domains, with their error."""
@@ -311,7 +327,7 @@ class Case:
     @property
     def marks(self) -> tuple[Mark, ...]:
         """The marks of its rounds, each once."""
-        return tuple(dict.fromkeys(mark for round in self.rounds for mark in round.window.marks))
+        return tuple(dict.fromkeys([mark for round in self.rounds for mark in round.window.marks]))
 
     @property
     def mean_j(self) -> float | None:
@@ -326,7 +342,7 @@ class Case:
 
     def metric(self, name: str) -> tuple[float | None, ...]:
         """What each round recorded under `name`."""
-        return tuple(round.metrics.get(name) for round in self.rounds)
+        return tuple([round.metrics.get(name) for round in self.rounds])
 
     @property
     def measured_share(self) -> float | None:

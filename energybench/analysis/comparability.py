@@ -47,6 +47,8 @@ def _declared(baseline: Case, candidate: Case, vary: Collection[str], *, machine
     if baseline.workload != candidate.workload and "workload" not in vary:
         found.append(f"workload ({_changed_inputs(baseline, candidate)})")
     old, new = baseline.comparability, candidate.comparability
+    if old == new:
+        return found
     for key in sorted(old.keys() | new.keys()):
         if key in vary or (not machine and key.partition("_")[0].rstrip("s") in _MACHINE_WORDS):
             continue

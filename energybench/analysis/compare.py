@@ -7,7 +7,7 @@ exit code; seconds, epochs and mean power are compared for show.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,26 +17,33 @@ from energybench.analysis.families import Families, accuracy_change, energy_chan
 from energybench.analysis.metrics import ACCURACY, BETWEEN_SESSIONS, ENERGY, METRICS, SHOWN, joules
 from energybench.analysis.noise import canary_change, declared, session_noise
 from energybench.analysis.report import COMPARED, GATING, CompareOptions, Pair, Report, SessionNoise
-from energybench.model import Case, Comparison, Provenance, Run, Status, Verdict, mean
+from energybench.model import Case, Comparison, Metric, Provenance, Run, Status, Verdict, mean
 
 __all__ = ["ACCURACY", "ENERGY", "METRICS", "CompareOptions", "Pair", "Report", "compare_cases", "compare_runs"]
 
 
 def compare_runs(
-    baseline: Run, candidate: Run, options: CompareOptions | None = None, history: Sequence[Run] = ()
+    baseline: Run,
+    candidate: Run,
+    options: CompareOptions | None = None,
+    history: Sequence[Run] = (),
+    *,
+    shown: Sequence[Metric] = SHOWN,
 ) -> Report:
     """Compare all cases of two stored runs, with notes on what differs between the sessions.
 
     `history` holds earlier runs of the same machine, from which the noise between sessions is learnt (see `noise`);
-    without three of them the declared one stands.
+    without three of them the declared one stands. `shown` are the metrics that are compared beside energy and accuracy:
+    they decide nothing, and a report that does not show them need not wait for them.
     """
     options = options or CompareOptions()
     report = compare_cases(
         baseline.cases,
         candidate.cases,
         options,
-        noise=session_noise([run for run in (*history, baseline) if run.source != candidate.source], options),
+        noise=session_noise(_others(candidate, (*history, baseline)), options, like=candidate.cases),
         canary=canary_change(baseline.session, candidate.session),
+        shown=shown,
     )
     never_measured = {
         str(item.get("fullname")): str(item.get("status", "failed"))
@@ -65,6 +72,7 @@ def compare_cases(
     *,
     noise: SessionNoise | None = None,
     canary: float | None = None,
+    shown: Sequence[Metric] = SHOWN,
 ) -> Report:
     """Compare the cases that have the same id; of an id given twice on a side the last counts.
 
@@ -91,14 +99,14 @@ def compare_cases(
             metric.name: families.judged(
                 metric, relative_change, obstacles, between=metric.name in BETWEEN_SESSIONS
             ).comparisons
-            for metric in SHOWN
+            for metric in shown
         },
     }
     comparisons: list[Comparison] = []
     for pair in pairs:
         if pair.baseline and pair.candidate:
-            rows = [found[metric.name].get(pair.case) for metric in METRICS]
-            comparisons += _labelled(pair.baseline, pair.candidate, [row for row in rows if row is not None])
+            rows = [row for family in found.values() if (row := family.get(pair.case)) is not None]
+            comparisons += _labelled(pair.baseline, pair.candidate, rows)
         else:
             comparisons.append(_one_sided(pair))
     change = None if canary is None else math.expm1(canary)
@@ -194,6 +202,11 @@ def _run_notes(baseline: Run, candidate: Run) -> tuple[str, ...]:
         if old and new and old != new:
             notes.append(f"{what}: {old} -> {new}.")
     return tuple(notes)
+
+
+def _others(candidate: Run, runs: Iterable[Run]) -> list[Run]:
+    """The runs beside the candidate, each once."""
+    return [run for source, run in {run.source: run for run in runs}.items() if source != candidate.source]
 
 
 def _shown(run: Run, key: str) -> Any:

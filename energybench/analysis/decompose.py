@@ -47,8 +47,7 @@ class Decomposition:
 
 def epochs(round: Round) -> float:
     """Epochs of a round: its laps named `epoch`, else what it recorded as `epochs`, else 1."""
-    laps = len(round.window.laps_named("epoch"))
-    if laps:
+    if round.window.laps and (laps := len(round.window.laps_named("epoch"))):
         return float(laps)
     recorded = round.metrics.get("epochs")
     return float(recorded) if recorded and recorded > 0 else 1.0
@@ -56,7 +55,7 @@ def epochs(round: Round) -> float:
 
 def has_epochs(case: Case) -> bool:
     """Whether any round marked or recorded epochs."""
-    return any(round.window.laps_named("epoch") or round.metrics.get("epochs") for round in case.rounds)
+    return any(round.metrics.get("epochs") or round.window.laps_named("epoch") for round in case.rounds)
 
 
 def decompose(baseline: Case, candidate: Case) -> Decomposition | None:
@@ -109,7 +108,8 @@ def split(baseline: Case, candidate: Case) -> dict[str, float]:
     old, new = _logs(baseline), _logs(candidate)
     if not old or not new:
         return {}
-    return {name: _mean([row[i] for row in new]) - _mean([row[i] for row in old]) for i, name in enumerate(TERMS)}
+    means = ([math.fsum(column) / len(rows) for column in zip(*rows, strict=True)] for rows in (old, new))
+    return {name: after - before for name, before, after in zip(TERMS, *means, strict=True)}
 
 
 def is_fewer_epochs(terms: Mapping[str, float]) -> bool:

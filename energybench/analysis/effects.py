@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from energybench.analysis.moderation import Spread
-from energybench.analysis.stats import INFINITE, Difference, sample_variance, welch
+from energybench.analysis.stats import INFINITE, Difference, combined, sample_variance, welch
 from energybench.model import Case, mean
 
 EVALUATION_KEYS = ("evaluation_images", "eval_images", "test_images")
@@ -56,12 +56,13 @@ def log_effect(
     share = 1 / len(old) + 1 / len(new)
     if rounds < 2:
         return Effect(worse, rounds=rounds, identical=identical, share=share)
-    floors = {"floor_a": error_baseline**2, "floor_b": error_candidate**2}
-    variances = (max(sample_variance(old), floors["floor_a"]), max(sample_variance(new), floors["floor_b"]))
+    # Welch's test with the variances at hand: they are needed beside it.
+    variances = (max(sample_variance(old), error_baseline**2), max(sample_variance(new), error_candidate**2))
+    test = combined(worse, [(variances[0] / len(old), len(old) - 1), (variances[1] / len(new), len(new) - 1)])
     df = len(old) + len(new) - 2
     pooled = ((len(old) - 1) * variances[0] + (len(new) - 1) * variances[1]) / df
-    sd = math.sqrt(math.fsum(variances) / 2)
-    return Effect(worse, welch(old, new, **floors), sd, rounds, identical, Spread(pooled, df), share)
+    sd = math.sqrt((variances[0] + variances[1]) / 2)
+    return Effect(worse, test, sd, rounds, identical, Spread(pooled, df), share)
 
 
 def accuracy_effect(baseline: Case, candidate: Case, *, same_images: bool) -> Effect | None:

@@ -15,7 +15,9 @@ from energybench.analysis.verdicts import Judgement, Rule, judge_all, judge_shif
 from energybench.model import Case, Comparison, Metric, Verdict, mean
 from energybench.units import energy_scale, time_scale
 
-Effects = Callable[[Case, Case, Metric], Effect | None]
+Samples = tuple[tuple[float | None, ...], tuple[float | None, ...]]
+"""values of the metric in the rounds of the baseline and of the candidate"""
+Effects = Callable[[Case, Case, Samples], Effect | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,14 @@ class Families:
         found: dict[str, Comparison] = {}
         testable: list[tuple[Comparison, Effect, Case]] = []
         for old, new in self.both:
-            values = [mean(metric.values(case)) for case in (old, new)]
+            samples = (metric.values(old), metric.values(new))
+            values = [mean(sample) for sample in samples]
             blank = Comparison(new.id, metric.name, Verdict.NOT_COMPARABLE, baseline=values[0], candidate=values[1])
             if obstacles[new.id]:
                 if metric is ENERGY or values != [None, None]:
                     found[new.id] = replace(blank, reason=_why_not(obstacles[new.id]))
                 continue
-            effect = effect_of(old, new, metric)
+            effect = effect_of(old, new, samples)
             if effect is not None:
                 testable.append((blank, effect, new))
             elif metric is ENERGY or (metric is ACCURACY and values[0] is not None):
@@ -110,22 +113,22 @@ def _price(case: Case, rounds: int) -> str:
     return f" ({more} more of the candidate: {cost})"
 
 
-def energy_change(old: Case, new: Case, metric: Metric) -> Effect | None:
+def energy_change(old: Case, new: Case, samples: Samples) -> Effect | None:
     """The change of energy, its variance at least the meters' random error; None where a side has no joules."""
-    a, b = positive(old, metric), positive(new, metric)
+    a, b = map(positive, samples)
     if not a or not b:
         return None
     return log_effect(a, b, error_baseline=_relative_error(old), error_candidate=_relative_error(new))
 
 
-def accuracy_change(old: Case, new: Case, metric: Metric) -> Effect | None:
+def accuracy_change(old: Case, new: Case, samples: Samples) -> Effect | None:
     """The fall of accuracy, paired by seed where both sides have the same."""
     return accuracy_effect(old, new, same_images=old.workload == new.workload)
 
 
-def relative_change(old: Case, new: Case, metric: Metric) -> Effect | None:
+def relative_change(old: Case, new: Case, samples: Samples) -> Effect | None:
     """The change of any other quantity above zero."""
-    a, b = positive(old, metric), positive(new, metric)
+    a, b = map(positive, samples)
     return log_effect(a, b) if a and b else None
 
 
@@ -134,12 +137,14 @@ def _relative_error(case: Case) -> float:
 
     At most 1: an error as large as its reading already says that nothing is known.
     """
-    shares = [
-        min(1.0, math.hypot(*(round.window.error_j.get(name) or 0.0 for name in case.verdict_domains)) / read)
-        for round, read in zip(case.rounds, joules(case), strict=True)
-        if read is not None and read > 0
-    ]
-    return math.hypot(*shares) / math.sqrt(len(shares)) if shares else 0.0
+    names = case.verdict_domains
+    count, squares = 0, 0.0
+    for round, read in zip(case.rounds, joules(case), strict=True):
+        if read is not None and read > 0:
+            errors = [error for name in names if (error := round.window.error_j.get(name))]
+            count += 1
+            squares += min(1.0, math.hypot(*errors) / read) ** 2
+    return math.sqrt(squares / count) if count else 0.0
 
 
 def _why_not(clauses: Sequence[str]) -> str:

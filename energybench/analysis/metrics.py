@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from energybench.analysis import decompose
 from energybench.model import Case, Metric
@@ -40,6 +41,6 @@ BETWEEN_SESSIONS = ("seconds", "power")
 """shown metrics in which whole sessions differ, as in energy; a number of epochs knows no drift"""
 
 
-def positive(case: Case, metric: Metric) -> list[float]:
+def positive(values: Iterable[float | None]) -> list[float]:
     """The values above zero, which have a logarithm."""
-    return [value for value in metric.values(case) if value is not None and value > 0]
+    return [value for value in values if value is not None and value > 0]

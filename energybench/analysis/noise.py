@@ -61,7 +61,10 @@ def session_noise(earlier: Iterable[Run], options: CompareOptions, like: Sequenc
     stated = declared(options)
     if options.paired:
         return stated
-    sessions = _sessions(earlier, like)
+    runs = tuple(earlier)
+    if len(runs) < FEWEST_SESSIONS:
+        return stated
+    sessions = _sessions(runs, like)
     if len(sessions) < FEWEST_SESSIONS:
         return stated
     names = {name for session in sessions for name in session}

@@ -9,9 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 
 INFINITE = math.inf
 """Degrees of freedom of a standard deviation that is known, not estimated: the normal distribution."""
+_MANY_DF = 200.0
+"""Beyond, expansions about the normal distribution give the tail of t to 1e-9 (down to 1e-20), and faster than the
+continued fraction, which needs the more terms the more degrees of freedom there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +85,10 @@ def trigamma_inverse(value: float) -> float:
 
 def sample_variance(values: Sequence[float]) -> float:
     """Unbiased variance of two or more values; exactly 0 where all are equal."""
-    if all(value == values[0] for value in values):
+    if values.count(values[0]) == len(values):
         return 0.0
     centre = math.fsum(values) / len(values)
-    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
+    return math.fsum([(value - centre) ** 2 for value in values]) / (len(values) - 1)
 
 
 def welch(a: Sequence[float], b: Sequence[float], *, floor_a: float = 0.0, floor_b: float = 0.0) -> Difference | None:
@@ -99,26 +104,45 @@ def welch(a: Sequence[float], b: Sequence[float], *, floor_a: float = 0.0, floor
 
 def t_tail(t: float, df: float) -> float:
     """P(T > t) of Student's t with `df` > 0 degrees of freedom (infinite: the normal distribution)."""
-    if math.isinf(df) or df > 1e9:
+    if math.isinf(df):
         return 0.5 * math.erfc(t / math.sqrt(2))
     if t < 0:
         return 1.0 - t_tail(-t, df)
+    if df > _MANY_DF:
+        return 0.5 * math.erfc(_as_normal(t, df) / math.sqrt(2))
     return 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t), t * t / (df + t * t))
 
 
+def _as_normal(t: float, df: float) -> float:
+    """The normal deviate with the tail of t >= 0 (G. W. Hill, Communications of the ACM 13 (1970), Algorithm 395)."""
+    a = df - 0.5
+    b, y = 48 * a * a, a * math.log1p(t * t / df)
+    return (((((-0.4 * y - 3.3) * y - 24) * y - 85.5) / (0.8 * y * y + 100 + b) + y + 3) / b + 1) * math.sqrt(y)
+
+
+@lru_cache(maxsize=4096)
 def t_quantile(tail: float, df: float) -> float:
     """The t >= 0 with P(T > t) = `tail`, for 0 < tail <= 0.5 and df >= 1.
 
-    Newton's method on ln P against ln t: the tail of t is a power law, so that is nearly a straight line.
+    Cornish and Fisher's expansion about the normal quantile (Abramowitz & Stegun 26.7.5), and from there Newton's
+    method on ln P against ln t: the tail of t is a power law, so that is nearly a straight line.
     """
     if tail == 0.5:
         return 0.0
-    t = 1.0
+    z = -NormalDist().inv_cdf(tail)
+    t = z + (z**3 + z) / (4 * df)
+    if df > _MANY_DF:
+        return (
+            t
+            + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
+            + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * df**3)
+            + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * df**4)
+        )
     for _ in range(60):
         p = t_tail(t, df)
         step = math.log(p / tail) / (t * _t_density(t, df) / p)
         t *= math.exp(max(-1.0, min(1.0, step)))
-        if abs(step) < 1e-12:
+        if abs(step) < 1e-7:  # the step after it would be its square
             break
     return t
 
@@ -135,14 +159,14 @@ def incomplete_beta(a: float, b: float, x: float, rest: float | None = None) -> 
         return 1.0 - incomplete_beta(b, a, rest, x)
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
     tiny = 1e-300
-    c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1), tiny)
+    c, d = 1.0, 1 / ((1 - (a + b) * x / (a + 1)) or tiny)
     fraction = d
     for m in range(1, 1000):
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         for coefficient in (even, odd):
-            d = 1 / _away_from_zero(1 + coefficient * d, tiny)
-            c = _away_from_zero(1 + coefficient / c, tiny)
+            d = 1 / ((1 + coefficient * d) or tiny)
+            c = (1 + coefficient / c) or tiny
             fraction *= c * d
         if abs(c * d - 1) < 1e-15:
             break
@@ -173,10 +197,6 @@ def wilson(correct: float, total: float, confidence: float = 0.95) -> tuple[floa
 def rounds_needed(sd: float, distance: float) -> int:
     """Rounds a side for an 80 % chance to tell `distance` from zero, one-sided at 5 %: 2 (2.49 sd / distance)^2."""
     return max(2, math.ceil(2 * (2.49 * sd / distance) ** 2))
-
-
-def _away_from_zero(value: float, tiny: float) -> float:
-    return value if abs(value) > tiny else tiny
 
 
 def _t_density(t: float, df: float) -> float:

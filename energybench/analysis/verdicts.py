@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from energybench.analysis.effects import Effect
 from energybench.analysis.stats import Difference, benjamini_hochberg, rounds_needed, t_quantile
@@ -28,7 +29,7 @@ SHIFT_LEVEL = 0.036
 """Level of the claim on what all cases share. Whole sessions vary more than what one case has beside them, so that this
 claim is the harder one to make, and gets the larger part of what both may come to."""
 CASE_LEVEL = 0.011
-"""False discovery rate of the claims on cases beside their shift; with it, false alarms stay below one run in twenty."""
+"""False discovery rate of the claims on cases beside their shift: both together raise less than one false alarm in 20."""
 _MANY_ROUNDS = 100
 _LARGEST_LOG = 700.0
 """exp of more is no float; a change of 1e304 is wrong enough as it is."""
@@ -65,6 +66,7 @@ class Judgement:
     """a side that would settle it, where it is inconclusive and rounds can"""
 
 
+@lru_cache(maxsize=256)
 def relative_rule(margin: float, noise: float) -> Rule:
     """For quantities compared as ln(candidate / baseline); both arguments are ratios (0.05 = 5 %)."""
     return Rule(
@@ -77,6 +79,7 @@ def relative_rule(margin: float, noise: float) -> Rule:
     )
 
 
+@lru_cache(maxsize=256)
 def points_rule(margin: float, noise: float) -> Rule:
     """For accuracy, where a fall is worse; both arguments are shares (0.005 = half a point)."""
     points = 100 * noise

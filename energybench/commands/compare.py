@@ -19,7 +19,7 @@ from energybench.commands.arguments import RUN, add_run, add_storage, share, sto
 
 if TYPE_CHECKING:
     from energybench.analysis.report import CompareOptions, Report
-    from energybench.model import Run, Verdict
+    from energybench.model import Metric, Run, Verdict
     from energybench.reports.comparison_view import View
 
 FORMATS = ("text", "markdown", "json", "csv", "junit", "github")
@@ -194,7 +194,7 @@ def _reports(options: argparse.Namespace) -> list[Report]:
     for one in candidates:
         candidate = read_run(one.path)
         history = () if options.no_history or options.paired else _history(storage, candidate, baseline)
-        report = compare_runs(baseline, candidate, wanted, history=history)
+        report = compare_runs(baseline, candidate, wanted, history=history, shown=_shown(options))
         notes = [*found.notes, *one.notes, *report.notes, *_idle_margins(wanted.margins, report)]
         reports.append(replace(report, notes=tuple(dict.fromkeys(notes))))
     return reports
@@ -223,14 +223,21 @@ def _options(options: argparse.Namespace) -> CompareOptions:
     )
 
 
+def _shown(options: argparse.Namespace) -> Sequence[Metric]:
+    """The metrics beside energy and accuracy that are shown: the others decide nothing, and are not compared."""
+    from energybench.analysis.metrics import SHOWN
+
+    every = options.format in ("json", "csv") or options.group_by == "metric"
+    return [metric for metric in SHOWN if every or metric.name in options.metric]
+
+
 def _history(storage: Path, candidate: Run, baseline: Run) -> Sequence[Run]:
     """The store's runs before the candidate, but for the baseline, which counts once; none where there is no store."""
     from energybench.store.history import earlier_runs
 
     if not storage.is_dir():
         return ()
-    itself = Path(baseline.source).resolve()
-    return [run for run in earlier_runs(storage, candidate) if Path(run.source).resolve() != itself]
+    return [run for run in earlier_runs(storage, candidate, known=(baseline,)) if run is not baseline]
 
 
 def _idle_margins(margins: Mapping[str, Mapping[str, float]], report: Report) -> list[str]:

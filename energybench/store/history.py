@@ -7,7 +7,7 @@ set back between two sessions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -37,15 +37,17 @@ class PastCase:
     case: Case
 
 
-def earlier_runs(storage: Path, run: Run, *, limit: int = 30) -> tuple[Run, ...]:
+def earlier_runs(storage: Path, run: Run, *, limit: int = 30, known: Iterable[Run] = ()) -> tuple[Run, ...]:
     """The newest runs before `run` in its machine folder that ended ok or inconclusive, the newest first; at most
     `limit`. Inconclusive ones count, since the noisy sessions are among them.
 
     Left out are `run` itself, other files of its session, a second file of one session, further ranks of distributed
     runs, and what cannot be read; at most 3 `limit` files are opened. For a run that is not in the store (not saved
     yet, or lying elsewhere) those count that were not stored later than it, of the folder with the name of its own,
-    else of this machine's. Raises StoreError where the folder cannot be listed.
+    else of this machine's. `known` are runs that the caller has read already: their files are not read again. Raises
+    StoreError where the folder cannot be listed.
     """
+    at_hand = {Path(one.source).resolve(): one for one in known if one.source}
     source = Path(run.source) if run.source else None
     stored = entries(storage)
     itself = next((entry for entry in stored if source is not None and _is_same(entry.path, source)), None)
@@ -55,7 +57,8 @@ def earlier_runs(storage: Path, run: Run, *, limit: int = 30) -> tuple[Run, ...]
     seen = {run.session.get("session")} - {None, ""}
     found: list[Run] = []
     for entry in before[: READ_PER_RUN * limit]:
-        read = read_entry(entry)
+        held = at_hand.get(entry.path.resolve()) if at_hand else None
+        read = read_entry(entry) if held is None else replace(entry, run=held)
         if read.run is None or read.unfit not in ("", INCONCLUSIVE):
             continue
         if itself is None and moment(read.run.created) > _end(run):
