@@ -29,7 +29,7 @@ SHIFT_LEVEL = 0.036
 """Level of the claim on what all cases share. Whole sessions vary more than what one case has beside them, so that this
 claim is the harder one to make, and gets the larger part of what both may come to."""
 CASE_LEVEL = 0.011
-"""False discovery rate of the claims on cases beside their shift: both together raise less than one false alarm in 20."""
+"""False discovery rate of the claims on cases beside their shift: with it false alarms stay below one run in 20."""
 _MANY_ROUNDS = 100
 _LARGEST_LOG = 700.0
 """exp of more is no float; a change of 1e304 is wrong enough as it is."""

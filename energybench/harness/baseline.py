@@ -122,7 +122,7 @@ class Baseline:
                 strict=given.inconclusive == "fail",
                 looks=tried.earlier_looks + own,
             )
-            self._terms = options, session_noise(self._history(candidate), options)
+            self._terms = options, session_noise(self._history(candidate), options, like=candidate.cases)
             sweep.gate = {
                 "baseline": self.run.name,
                 "reference": self._ref,
