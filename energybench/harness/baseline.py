@@ -13,7 +13,6 @@ from energybench.errors import StoreError, UsageError
 from energybench.harness.attempts import attempt
 from energybench.harness.bridge import machine_and_commit
 from energybench.harness.engine import Sweep
-from energybench.harness.gate_text import describe_noise
 from energybench.model import Case, Provenance, Run
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ class Baseline:
             self._report = self.compare(canary_change(self.run.session, looks))
             tested = any(c.metric == "energy" and c.change is not None for c in self._report.comparisons)
             if self._report.noise is not None and tested:
+                from energybench.reports.comparison_words import describe_noise
+
                 self._sweep.notes.append(describe_noise(self._report.noise))
         return self._report
 

@@ -5,10 +5,10 @@ nothing was compared, and carries what all cases have in common. They are ordina
 respect -x, and make pytest exit with 1.
 
 JUnit properties of a case's gate: `energybench_verdict` (`energy:regressed,accuracy:ok`), and for each of the two
-metrics those of `energybench.harness.gate_text.properties`. Of `gate[run]`: `energybench_verdict` (ok, regressed,
+metrics those of `energybench.reports.junit.properties`. Of `gate[run]`: `energybench_verdict` (ok, regressed,
 inconclusive, nothing-compared, not-comparable), `energybench_baseline`, `energybench_compared` (cases with a verdict on
 energy or accuracy), `energybench_missing` (their ids, comma-separated), `energybench_looks`, and those of
-`energybench.harness.gate_text.shift_properties`.
+`energybench.reports.junit.shift_properties`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import pytest
 from energybench.errors import EnergybenchError
 from energybench.harness.baseline import Baseline
 from energybench.harness.engine import Sweep
-from energybench.harness.gate_text import describe_all, describe_shift, properties, shift_properties
 from energybench.model import Comparison, Verdict
 
 if TYPE_CHECKING:
@@ -84,6 +83,9 @@ class Gate(pytest.Item):
             raise GateFailedError(
                 f"{case}: nothing was measured in this session (skipped, failed or disabled), so nothing passes"
             )
+        from energybench.reports.comparison_words import describe_all
+        from energybench.reports.junit import properties
+
         report = self.baseline.report()
         gated = gated_comparisons(report, case)
         self.user_properties.append(("energybench_verdict", ",".join(f"{c.metric}:{c.verdict}" for c in gated)))
@@ -101,6 +103,9 @@ class Gate(pytest.Item):
             raise GateInconclusiveError(text)
 
     def _judge_run(self) -> None:
+        from energybench.reports.comparison_words import describe_shift
+        from energybench.reports.junit import shift_properties
+
         report, missing = self.baseline.report(), self.baseline.missing
         name, shift = self.baseline.run.name, report.shift
         compared = {

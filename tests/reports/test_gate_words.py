@@ -6,15 +6,9 @@ import math
 from dataclasses import replace
 
 from energybench.analysis.report import SessionNoise, Shift
-from energybench.harness.gate_text import (
-    describe,
-    describe_all,
-    describe_noise,
-    describe_shift,
-    properties,
-    shift_properties,
-)
 from energybench.model import Comparison, Verdict
+from energybench.reports.comparison_words import describe, describe_all, describe_noise, describe_shift
+from energybench.reports.junit import properties, shift_properties
 
 ENERGY = Comparison(
     "f.py::t",
@@ -59,9 +53,8 @@ def test_accuracy_reads_in_points() -> None:
 def test_what_passes_is_short_and_what_was_never_compared_has_no_numbers() -> None:
     passed = Comparison("f.py::t", "energy", Verdict.OK, baseline=1.0, candidate=1.0, change=0.0, terms={"power": 0.0})
     assert describe(passed) == "energy ok +0.0 %"
-    assert describe(Comparison("f.py::t", "energy", Verdict.NEW, "in the candidate only"), 0.05) == (
-        "energy new: in the candidate only"
-    )
+    new = Comparison("f.py::t", "energy", Verdict.NEW, "in the candidate only")
+    assert describe(new, 0.05) == "new: in the candidate only"
 
 
 def test_one_reason_for_both_metrics_is_said_once() -> None:
@@ -114,5 +107,5 @@ def test_the_shift_has_properties_too() -> None:
 def test_the_noise_between_sessions_says_where_it_comes_from() -> None:
     noise = SessionNoise(math.log1p(0.02), math.log1p(0.01))
     head = "noise between sessions: 2 % common to all cases, 1 % of each"
-    assert describe_noise(noise) == f"{head}, assumed: the store has too few earlier sessions of these cases"
+    assert describe_noise(noise) == f"{head}, assumed, not learnt from earlier sessions"
     assert describe_noise(replace(noise, sessions=7)) == f"{head}, from 7 earlier sessions"
