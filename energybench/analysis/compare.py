@@ -195,7 +195,7 @@ def _run_notes(baseline: Run, candidate: Run) -> tuple[str, ...]:
         if status != "ok":
             notes.append(f"The {side} {run.name} ended as {status}.")
         sessions = {round.session for case in run.cases for round in case.rounds if round.session}
-        if len(sessions) > 1:
+        if len(sessions) > 1 and "ab" not in run.session:  # whose rounds are sessions by design
             notes.append(f"The {side} {run.name} holds rounds of {len(sessions)} sessions (resumed).")
     for key, what in (("node", "machine"), ("python_version", "Python")):
         old, new = _shown(baseline, key), _shown(candidate, key)
@@ -205,8 +205,9 @@ def _run_notes(baseline: Run, candidate: Run) -> tuple[str, ...]:
 
 
 def _others(candidate: Run, runs: Iterable[Run]) -> list[Run]:
-    """The runs beside the candidate, each once."""
-    return [run for source, run in {run.source: run for run in runs}.items() if source != candidate.source]
+    """The runs beside the candidate, each once; not those of `ab`, which are means over several sessions."""
+    each = {run.source: run for run in runs if "ab" not in run.session}
+    return [run for source, run in each.items() if source != candidate.source]
 
 
 def _shown(run: Run, key: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -235,6 +236,7 @@ def test_what_is_to_be_kept_is_kept_and_said(git_project: Any) -> None:
     assert "1 passed" in (folder / "sessions/001-base/output.txt").read_text()
     for name in ("base", "head"):
         git_project.git("worktree", "remove", "--force", str(folder / name))
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("format", FORMATS)
