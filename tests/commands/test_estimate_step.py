@@ -146,7 +146,7 @@ def test_check_prints_the_tables_and_the_consistency(storage: Path) -> None:
     assert "TDP x t %" in out
     assert "0001_run1: 2 rounds, 2 with laps, none against a trace (no trace was" in out
     read = json.loads(run("check", "run1", "--storage", storage, "--format", "json")[1])
-    assert set(read) == {"schema", "run", "step", "consistency"}
+    assert set(read) == {"schema", "run", "step", "pre", "consistency"}
     one = next(row for row in read["step"] if row["window"] is None and row["share"] == 0.4)
     assert one["answered"] == 2
     assert one["step"] < one["so_far"]

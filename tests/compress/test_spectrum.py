@@ -42,8 +42,10 @@ def test_a_cut_is_as_good_as_the_truncated_svd(rows: int, columns: int, data: st
     rank = data.draw(st.integers(1, spectrum.side))
     first, second = spectrum.factors(rank)
     assert (first.shape, second.shape) == ((rank, columns), (rows, rank))
-    # The norm is about 1. In float32 the Gram matrix is off by its rounding, and by as much the energy that is kept.
-    assert optimum(matrix, rank) - 1e-6 <= error(matrix, rank, spectrum) <= optimum(matrix, rank) + 2e-6
+    # The norm is about 1. In float32 the Gram matrix is off by its rounding, and so is the energy that is kept, each by
+    # up to a unit of roundoff for each row: how much of it comes about depends on the CPU's order of adding.
+    beyond = max(2e-6, 2 * spectrum.side * torch.finfo(torch.float32).eps / 2)
+    assert optimum(matrix, rank) - 1e-6 <= error(matrix, rank, spectrum) <= optimum(matrix, rank) + beyond
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
