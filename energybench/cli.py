@@ -16,6 +16,7 @@ from energybench.commands import (
     doctor,
     estimate,
     export,
+    interactions,
     listing,
     show,
     study,
@@ -95,6 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    for module in (listing, show, baseline, compare, study, trend, export, doctor, ab, bisect, estimate):
+    for module in (listing, show, baseline, compare, study, trend, export, doctor, ab, bisect, estimate, interactions):
         module.add(commands)
     return parser

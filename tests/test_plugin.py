@@ -26,7 +26,7 @@ def plain(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
         def test_plain():
             loaded = [name for name in sys.modules if name.startswith(("energybench.", "torch", "pynvml"))]
             known = {"energybench.plugin", "energybench.errors", "energybench.harness", "energybench.harness.options",
-                     "energybench.harness.parsing", "energybench.harness.bridge"}
+                     "energybench.harness.declared", "energybench.harness.parsing", "energybench.harness.bridge"}
             assert set(loaded) <= known, loaded
         """
     )

@@ -7,7 +7,8 @@ read or only estimated meets no limit.
 from __future__ import annotations
 
 from energybench.harness.marker import Budget
-from energybench.model import Case, Provenance
+from energybench.model import Case, Estimate, Provenance
+from energybench.reports.projections import progress
 from energybench.units import significant
 
 SAMPLES = ("images", "samples", "tokens")
@@ -22,6 +23,22 @@ def budget_failure(case: Case, budget: Budget) -> str:
         *([] if budget.min_accuracy is None else [_accuracy(case, budget.min_accuracy)]),
     ]
     return "; ".join(failure for failure in failures if failure)
+
+
+def projected_failure(estimate: Estimate, case: Case, budget: Budget) -> str:
+    """Why a round of `case` will exceed its `max_kwh` whatever is left of it; empty where that is not sure.
+
+    Sure is that the lower end of the interval exceeds it. Joules that cannot meet a budget cannot break one either.
+    """
+    if budget.max_kwh is None or estimate.interval is None or not case.meets_budgets:
+        return ""
+    middle, low, high = (joules / 3.6e6 for joules in (estimate.joules, *estimate.interval))
+    if low <= budget.max_kwh:
+        return ""
+    return (
+        f"the budget of {significant(budget.max_kwh)} kWh will be exceeded: {significant(middle)} kWh of IT energy "
+        f"({significant(low)} to {significant(high)}) are projected after {progress(estimate)} epochs"
+    )
 
 
 def _energy(case: Case, max_kwh: float) -> str:

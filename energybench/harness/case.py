@@ -7,13 +7,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from energybench.errors import UsageError
 from energybench.harness.marker import CaseOptions
 from energybench.model import Case, Domain, Round, Status, Window
+
+if TYPE_CHECKING:
+    from energybench.harness.projecting import Projected
 
 WARMUP = -1
 """index of a warm-up round"""
@@ -57,6 +60,8 @@ class Measured:
     """the reports of its last pass, until the gate has looked at it"""
     record: dict[str, Any] | None = None
     """what was handed to pytest-benchmark, changed when the case's status is known"""
+    projected: Projected | None = None
+    """the round that its projection ended, and the case with it"""
 
     @property
     def id(self) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import os
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -22,9 +21,11 @@ from energybench.errors import MeterError, UsageError
 from energybench.harness.bridge import is_disabled, storage_path
 from energybench.harness.case import WARMUP, Measured, plain_metrics
 from energybench.harness.code import code_hash
+from energybench.harness.journalling import LAPS, laps_record, part_record
 from energybench.harness.marker import CaseOptions, case_options
+from energybench.harness.opening import check_together, idle_power, meters_for, trace_of
 from energybench.harness.options import TRACED_PROFILES, EnergyOptions
-from energybench.harness.record import session_record, session_status
+from energybench.harness.record import closing_notes, session_record, session_status
 from energybench.harness.resume import adopt_rounds, notes_on
 from energybench.harness.surroundings import slowed
 from energybench.harness.windows import Opened, opened
@@ -34,6 +35,7 @@ from energybench.model import Case, Round, Span, Status, Window
 if TYPE_CHECKING:
     from energybench.harness.canary import Look
     from energybench.harness.journal import Journal
+    from energybench.harness.projecting import Projected
     from energybench.metering import Meters, OpenWindow
     from energybench.store import TraceWriter
 
@@ -69,6 +71,9 @@ class Sweep:
         """an inconclusive gate failed, and no other did"""
         self.interrupted = False
         self.on_progress: Callable[[Measured, str, Window | None], None] = lambda case, what, so_far: None
+        self.on_projection: Callable[[Measured, Window, str], None] = lambda case, so_far, projected: None
+        self.unprojected: dict[str, dict[str, None]] = {}
+        """why rounds were not projected -> the cases, by their short ids"""
         self._command_line = command_line
         self._looked: set[str] = set()
         """the looks at the canary that were taken, or tried"""
@@ -99,38 +104,14 @@ class Sweep:
 
         Raises UsageError, MeterError or StoreError: all before anything has been spent.
         """
-        from energybench.metering import MeterOptions, open_meters
-
-        if self.options.resume and not self.options.save:
-            raise UsageError(
-                "--energy-resume reads and continues the journal, which --energy-no-save turns off: drop one"
-            )
-        if self.options.looks is not None and self.rank is not None:
-            raise UsageError(
-                "--energy-looks decides after its own joules who goes on, and the ranks of one training would decide "
-                "apart: give --energy-rounds"
-            )
+        check_together(self.options, self.rank)
         if self.options.save:
             from energybench.store import check_writable
 
             check_writable(self.storage)
-        self.meters = open_meters(
-            MeterOptions(
-                names=self.options.meters,
-                powercap_root=self.options.powercap_root,
-                estimate=self.options.estimate,
-                cpu_tdp_w=self.options.cpu_tdp_w,
-                scope=self.options.scope,
-                check_integral=self.options.check_integral,
-            )
-        )
-        self.meters.calibrate()
+        self.meters = meters_for(self.options)
         if self.trace_hz and self.options.save:
-            from energybench.store import TraceWriter, machine_id
-
-            names = [domain.name for domain in self.meters.domains]
-            self.trace = TraceWriter(self.storage / machine_id(), self.id, names)
-            self.meters.trace(self.trace_hz, self.trace.append)
+            self.trace = trace_of(self.meters, self.trace_hz, self.storage, self.id)
 
     @property
     def trace_hz(self) -> float:
@@ -149,11 +130,8 @@ class Sweep:
         if self.options.save:
             self._open_journal()
         if self.options.idle_s and self.meters is not None:
-            window = self.meters.open_window("idle")
-            time.sleep(self.options.idle_s)
-            idle = window.close()
-            self.idle_w = {name: None if j is None else j / idle.seconds for name, j in idle.joules.items()}
-            self.notes.extend(f"idle: {warning}" for warning in idle.warnings)
+            self.idle_w, warnings = idle_power(self.meters, self.options.idle_s)
+            self.notes.extend(f"idle: {warning}" for warning in warnings)
         self.look_at_canary("first")
 
     def _open_journal(self) -> None:
@@ -181,10 +159,7 @@ class Sweep:
 
     def settle(self) -> None:
         """At the end of the session: a case that was cut short between its rounds is partial."""
-        if self.meters is not None and self.meters.sharing_trouble:
-            self.notes.append(f"another energybench on this machine would go unnoticed: {self.meters.sharing_trouble}")
-        if self.trace is not None and self.trace.trouble:
-            self.notes.append(f"the trace ends early: {self.trace.trouble}")
+        self.notes.extend(closing_notes(self))
         for case in self.cases.values():
             if case.rounds and not case.replayed and case.status is not Status.FAILED:
                 case.status = Status.PARTIAL
@@ -231,7 +206,8 @@ class Sweep:
         """The rounds that are due, as far as the journal can tell before the workload is declared."""
         due = case.due()
         if not case.adopted and self.journal is not None:
-            there = {r["index"] for r in self.journal.earlier.open if r["case"] == case.id and "index" in r}
+            own = [r for r in self.journal.earlier.open if r["case"] == case.id and r["kind"] != LAPS]
+            there = {r["index"] for r in own if "index" in r}
             due = [index for index in due if index not in there]
         return due
 
@@ -292,12 +268,17 @@ class Sweep:
         if self.journal is not None:
             self._append(case, kind, {"rounds": (), "warmups": ()})
 
-    def _append(self, case: Measured, kind: str, parts: Mapping[str, Any], **more: Any) -> None:
-        from energybench.store import case_record
+    def finish_early(self, case: Measured, projected: Projected) -> None:
+        """Take a round that its projection ended: its laps go to the disk, and no joule of it into any round."""
+        case.projected = projected
+        if projected.ended == "stable":  # else the failure of the test says it
+            case.warnings.append(projected.reason)
+        if self.journal is not None:
+            self.journal.append(laps_record(projected, self.frozen(case), self.id))
 
+    def _append(self, case: Measured, kind: str, parts: Mapping[str, Any], **more: Any) -> None:
         assert self.journal is not None
-        record = case_record(replace(self.frozen(case), **parts))
-        self.journal.append({"kind": kind, "case": case.id, "session": self.id, "record": record, **more})
+        self.journal.append(part_record(kind, self.frozen(case), self.id, parts, **more))
 
     def frozen(self, case: Measured) -> Case:
         """The case as a value, with this session's domains and comparability keys."""
@@ -308,6 +289,11 @@ class Sweep:
     def results(self) -> tuple[Case, ...]:
         """Every case that has at least one finished round, in the order of the session."""
         return tuple(self.frozen(case) for case in self.cases.values() if case.rounds)
+
+    @property
+    def has_something_to_store(self) -> bool:
+        """Whether a round was finished, or one was ended by its projection."""
+        return any(case.rounds or case.projected is not None for case in self.cases.values())
 
     @property
     def status(self) -> str:

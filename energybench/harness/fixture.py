@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import pytest
 
 from energybench.errors import EnergybenchError, UsageError
 from energybench.harness import bridge
 from energybench.harness.budget import budget_failure
-from energybench.harness.case import WARMUP, Measured, plain_facts, plain_metrics
+from energybench.harness.case import Measured, plain_facts, plain_metrics
 from energybench.harness.engine import Sweep
+from energybench.harness.plan import Plan, checked_plan, plan_of
+from energybench.harness.projecting import StopRound
 from energybench.harness.result import ABSENT, Result
-from energybench.harness.surroundings import now, seed_everything
-from energybench.model import Round, Status
-
-if TYPE_CHECKING:
-    from energybench.metering import OpenWindow
+from energybench.harness.running import Running, prepared
+from energybench.harness.surroundings import seed_everything
+from energybench.model import Status
 
 T = TypeVar("T")
 
@@ -36,8 +35,8 @@ class Energy:
         self._case = case
         self._benchmark = benchmark
         self._used = False
-        self._open: Any | None = None
-        self._metrics: dict[str, Any] | None = None
+        self._running: Running | None = None
+        self._plan: Plan | None = None
         self._prepared_with = self.seed
         seed_everything(self._prepared_with)
 
@@ -47,10 +46,12 @@ class Energy:
         """Meter one call of `function`: one round of this case.
 
         Where more rounds are due the body of the test ends here and the whole test runs again, so that every round
-        starts from the same state; after the last round the result of all of them is returned.
+        starts from the same state; after the last round the result of all of them is returned. Where the projection
+        of the round ends it, the test ends here too, as a skip or, over its budget, as a failure.
 
         Raises EnergybenchError when the fixture was used before in this test.
         """
+        __tracebackhide__ = True  # a skip is then reported where the test stands
         self._use()
         if self._sweep.disabled:
             return self._unmetered(function, args, kwargs)
@@ -60,6 +61,8 @@ class Energy:
         value = ABSENT
         if due:
             value = self._round(due[0], function, args, kwargs)
+            if case.projected is not None:
+                self._end_early()
             if case.due():
                 raise RoundDone
         return self._finish(value)
@@ -83,6 +86,7 @@ class Energy:
 
         Raises UsageError for several rounds without `setup`, which would train an already trained model.
         """
+        __tracebackhide__ = True
         self._use()
         case = self._case
         case.choose(self._sweep.pedantic_options(case, rounds=rounds, warmup=warmup_rounds, iterations=iterations))
@@ -91,20 +95,8 @@ class Energy:
                 f"{case.id}: energy.pedantic with {case.options.rounds} rounds and {case.options.warmup} warm-ups "
                 "needs setup=, which makes each round's state; or call energy(...), whose rounds are whole tests"
             )
-        call_args, call_kwargs = tuple(args), dict(kwargs or {})
-
-        def prepare() -> tuple[tuple[Any, ...], dict[str, Any]]:
-            made = setup() if setup is not None else None
-            if made is None:
-                return call_args, call_kwargs
-            if args or kwargs:
-                raise UsageError(
-                    f"{case.id}: setup= returned arguments although args or kwargs were given: choose one way"
-                )
-            return tuple(made[0]), dict(made[1])
-
         if self._sweep.disabled:
-            ready = prepare()
+            ready = prepared(case.id, setup, args, kwargs)
             result = self._unmetered(function, *ready)
             if teardown is not None:
                 teardown(*ready[0], **ready[1])
@@ -113,34 +105,66 @@ class Energy:
         value = ABSENT
         for index in case.due():
             seed_everything(case.options.seed(index))
-            ready = prepare()
+            ready = prepared(case.id, setup, args, kwargs)
             value = self._round(index, function, *ready)
             if teardown is not None:
                 teardown(*ready[0], **ready[1])
+            if case.projected is not None:
+                self._end_early()
         return self._finish(value)
 
     @contextmanager
     def lap(self, label: str) -> Iterator[None]:
-        """Meter a part of the round, such as an epoch. Does nothing outside a round and with --benchmark-disable."""
-        if self._open is None:
+        """Meter a part of the round, such as an epoch. Does nothing outside a round and with --benchmark-disable.
+
+        Laps named `epoch` are what --energy-project works with; at the end of one it may end the round.
+        """
+        if self._running is None:
             yield
             return
-        with self._open.window.lap(label):
+        with self._running.lap(label):
             yield
-        self._sweep.on_progress(self._case, label, self._open.window.peek())
 
     def record(self, **metrics: Any) -> None:
         """Store numbers with the round that is running: accuracy in [0, 1], epochs, images, ...
 
         Raises UsageError outside a round, and for a value that is no number.
         """
-        if self._metrics is None:
+        if self._running is None:
             raise UsageError(
                 f"{self._case.id}: energy.record(...) belongs inside the function that energy(...) meters: after it, "
                 "the round is already on the disk"
             )
         plain_metrics(metrics)
-        self._metrics.update(metrics)
+        self._running.metrics.update(metrics)
+
+    def plan(self, epochs: int | None, *, patience: int | None = None, min_delta: float = 0.0) -> None:
+        """Say how many epochs the round will train, for --energy-project; before them, in the test or in its function.
+
+        With early stopping `epochs` is the most that it trains, and `patience` and `min_delta` are its rule: how many
+        epochs in a row may pass whose validation loss (`energy.note(loss=...)`) falls by no more than that. None for
+        `epochs`: nobody can know. Without a plan `epochs` of the declared workload, or of its `recipe`, is taken.
+
+        Raises UsageError for what is no number of epochs or no rule.
+        """
+        self._plan = checked_plan(epochs, patience, min_delta)
+
+    def note(self, *, loss: Any = None, **settings: Any) -> None:
+        """Tell --energy-project of an epoch: the validation loss after it, and settings that change while training.
+
+        `loss` is of the epoch that is running, else of the last one; `lr`, `optimizer`, `frozen`, `batch` and `data`
+        hold from the epoch that is running, else from the next one. Nothing of it is stored.
+
+        Raises UsageError outside a round, for another name, and for a loss that is no number.
+        """
+        if self._running is None:
+            raise UsageError(f"{self._case.id}: energy.note(...) belongs inside the function that energy(...) meters")
+        self._running.note(loss, settings)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the round that is running is to end: for loops in other threads, which no exception reaches."""
+        return self._running is not None and self._running.projected is not None
 
     @contextmanager
     def apart(self, label: str) -> Iterator[None]:
@@ -150,13 +174,13 @@ class Energy:
         """
         if label not in self._case.apart:
             raise UsageError(f"energy.apart({label!r}): only {' and '.join(self._case.apart)} are metered apart")
-        if self._open is not None:
-            raise UsageError(
-                f"energy.apart({label!r}) inside a round would count its energy twice: call it before energy()"
-            )
         if self._sweep.disabled:
             yield
             return
+        if self._running is not None:
+            raise UsageError(
+                f"energy.apart({label!r}) inside a round would count its energy twice: call it before energy()"
+            )
         self._sweep.on_progress(self._case, label, None)
         with self._sweep.window(self._case, label) as opened:
             yield
@@ -214,36 +238,30 @@ class Energy:
         self._used = True
 
     def _round(self, index: int, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        sweep, case = self._sweep, self._case
-        seed_everything(case.options.seed(index))
-        sweep.on_progress(case, "warm-up" if index == WARMUP else f"round {index + 1}/{case.options.rounds}", None)
-        started, conditions = now(), sweep.conditions()
-        self._metrics = {}
+        running = self._running = Running(self._sweep, self._case)
         try:
-            with sweep.window(case, case.id) as opened:
-                self._open = opened
-                value = function(*args, **kwargs)
-                calls, laps = 1, opened.window.laps_ended
-                while _calls_more(case.options.iterations, calls, opened.window):
-                    value = function(*args, **kwargs)
-                    calls += 1
-            window = opened.result
+            value, finished = running.measure(index, self._planned, function, args, kwargs)
+        except StopRound:
+            assert running.projected is not None
+            self._sweep.finish_early(self._case, running.projected)
+            return ABSENT
         finally:
-            self._open, metrics, self._metrics = None, self._metrics, None
-        assert window is not None
-        assert metrics is not None
-        if calls > 1:  # laps of the first call: with those of all calls they would add up to several windows
-            window = replace(window.divided(calls), laps=window.laps[:laps])
-        finished = Round(
-            window,
-            started=started,
-            conditions=conditions,
-            conditions_end=sweep.conditions(),
-            iterations=calls,
-            trace=sweep.span(opened.window),
-        )
-        sweep.finish_round(case, index, finished, metrics, function)
+            self._running = None
+        self._sweep.finish_round(self._case, index, finished, running.metrics, function)
         return value
+
+    def _planned(self) -> Plan | None:
+        """What the test said, else what its workload declares."""
+        return self._plan if self._plan is not None else plan_of(self._case.inputs)
+
+    def _end_early(self) -> NoReturn:
+        """The case is over, with its projection as the reason: none of its rounds is due any more."""
+        __tracebackhide__ = True
+        projected = self._case.projected
+        assert projected is not None
+        if projected.ended == "over budget":
+            pytest.fail(projected.reason, pytrace=False)
+        pytest.skip(projected.reason)
 
     def _finish(self, value: Any) -> Result:
         from energybench.store import case_record
@@ -260,24 +278,17 @@ class Energy:
         return Result(frozen, value)
 
     def _unmetered(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
-        self._metrics = {}
+        running = self._running = Running(self._sweep, self._case)
         try:
             if self._benchmark is not None:
                 value = self._benchmark(function, *args, **kwargs)  # disabled: calls it once
             else:
                 value = function(*args, **kwargs)
         finally:
-            metrics, self._metrics = self._metrics, None
-        return Result(self._sweep.frozen(self._case), value, plain_metrics(metrics or {})[0])
+            self._running = None
+        return Result(self._sweep.frozen(self._case), value, plain_metrics(running.metrics)[0])
 
     def close(self) -> None:
         """Keep pytest-benchmark from complaining about a fixture that a failed or unfinished pass never reached."""
         if self._benchmark is not None and not self._case.replayed:
             self._benchmark.skipped = True
-
-
-def _calls_more(iterations: int | str, calls: int, window: OpenWindow) -> bool:
-    """Whether the target is called again in the open window, after `calls` calls."""
-    if iterations == "auto":
-        return not window.is_long_enough
-    return calls < int(iterations)

@@ -150,7 +150,7 @@ def _settle(case: Measured, reports: list[pytest.TestReport]) -> None:
         case.status = Status.FAILED
         reason = next((_last_line(report) for report in reports if report.failed), "")
         case.warnings.append(f"the test failed: {reason}")
-    elif case.rounds and not case.replayed:
+    elif (case.rounds and not case.replayed) or case.projected is not None:
         case.status = Status.PARTIAL
     if case.record is not None:
         case.record["status"] = str(case.status)

@@ -9,28 +9,15 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from energybench.errors import UsageError
-from energybench.harness.parsing import (
-    PROFILES,
-    assignment,
-    fraction,
-    hertz,
-    inconclusive,
-    iterations,
-    looks,
-    profile,
-    pue,
-    scope,
-    seconds,
-    seeds,
-    watts,
-    whole,
-    words,
-)
+from energybench.harness.declared import FLAGS, VALUES, Option
+
+if TYPE_CHECKING:
+    from energybench.estimators.carbon_series import CarbonSeries
 
 TRACED_PROFILES = ("standard", "paper")
 """profiles whose runs record power over time unless told otherwise"""
@@ -68,106 +55,23 @@ class EnergyOptions:
     """numbers of rounds after which the cases are held against the baseline, ascending"""
     canary: bool | None = None
     """None: nobody said anything; on where there is a comparison and joules are not replayed"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Option:
-    """One `--energy-NAME VALUE` with its ini twin `energy_name`."""
-
-    name: str
-    parse: Callable[[str], Any]
-    metavar: str
-    help: str
-    default: Any = None
-    repeat: bool = False
-
-    @property
-    def dest(self) -> str:
-        return "energy_" + self.name.replace("-", "_")
-
-
-_VALUES = (
-    _Option("pue", pue, "X", "power usage effectiveness (>= 1) applied to kWh on output; joules stay IT energy", 1.0),
-    _Option("rounds", whole(1, "the number of rounds"), "N", "metered rounds per case (default: 1; CI: 3 or more)"),
-    _Option("warmup", whole(0, "the number of warm-up rounds"), "N", "warm-up rounds per case, metered apart"),
-    _Option("seeds", seeds, "S,S,...", "seed of each round (default: 0, 1, 2, ...); sets the number of rounds too"),
-    _Option(
-        "iterations",
-        iterations,
-        "N|auto",
-        "calls of the target in each metered round (default: 1); auto: until the window is 20 counter ticks long",
-    ),
-    _Option(
-        "meters",
-        words,
-        "NAME,...",
-        "auto, nvml, amdsmi, apple, rapl, pyrapl, hwmon, estimate, replay:FILE (default: auto, all that can be read)",
-        ["auto"],
-    ),
-    _Option(
-        "scope",
-        scope,
-        "NAME",
-        "machine (default): package joules as counted; process: this process tree's share of the busy CPU time of them",
-        "machine",
-    ),
-    _Option("idle-s", seconds, "S", "watch the idle machine for S seconds first; net energy is then stored too", 0.0),
-    _Option("trace", hertz, "HZ", "record the joules of every domain HZ times a second beside the run (0: off)"),
-    _Option("powercap-root", Path, "DIR", "folder that stands for /sys/class/powercap"),
-    _Option("cpu-tdp", watts, "WATTS", "rated power of the CPU for the estimate where no counter can be read"),
-    _Option(
-        "compare", str, "REF", "compare with a stored run at the end; one test item per case fails where it is worse"
-    ),
-    _Option("margin", fraction("the energy margin"), "X", "relative energy margin of --energy-compare", 0.05),
-    _Option("accuracy-margin", fraction("the accuracy margin"), "X", "accuracy margin (0.005 = 0.5 points)", 0.005),
-    _Option(
-        "margins", Path, "FILE", "TOML file with a table [margins]: pattern of case ids = margin, or {metric = margin}"
-    ),
-    _Option("inconclusive", inconclusive, "warn|fail", "an inconclusive gate is an x (warn, default) or fails", "warn"),
-    _Option(
-        "looks",
-        looks,
-        "N,N,...",
-        "rounds before each look at the gate (3,5,10): only inconclusive cases go on; needs --energy-compare",
-    ),
-    _Option("noise-floor", fraction("the noise floor"), "X", "assumed relative noise where a side has one round", 0.03),
-    _Option("profile", profile, "NAME", f"{', '.join(PROFILES)} (default: standard with a GPU, else quick)"),
-    _Option("models", words, "NAME,...", "models to run, for suites that choose by model"),
-    _Option("compressors", words, "NAME,...", "compressors to run: none, stego, prune, lowrank"),
-    _Option("data", str, "SPEC", "auto, mnist5k, digits, imagefolder:PATH, imagenet:PATH, topics or text:PATH", "auto"),
-    _Option("weights", str, "SPEC", "auto, imagenet, pretrained, none or file:PATH", "auto"),
-    _Option(
-        "study",
-        words,
-        "NAME,...",
-        "files of benches/ to run: paper (default), matched, target, controls, ..., or all",
-        [],
-    ),
-    _Option("tolerance", fraction("the tolerance"), "X", "accuracy a compressor may cost (0.01 = 1 point)", 0.01),
-    _Option("epochs", whole(0, "the number of epochs"), "N", "epochs of study matched without `none`; limit of target"),
-    _Option("target", fraction("the target"), "X", "validation accuracy that study target trains to"),
-    _Option(
-        "set", assignment, "NAME=VALUE", "override a hyper-parameter of the profile; may be repeated", [], repeat=True
-    ),
-)
-
-_FLAGS = (
-    ("interleave", "run round 1 of every case, then round 2 of every case, ...: drift of the machine hits all alike"),
-    ("canary", "meter a fixed load before the first and after the last case (default with --energy-compare)"),
-    ("no-canary", "do not meter the fixed load although the gate would like it"),
-    ("resume", "reuse the finished rounds of the interrupted sweep and measure only what is missing"),
-    ("no-save", "do not store this run in .benchmarks/"),
-    ("no-estimate", "leave CPU and RAM without a counter absent instead of estimating them"),
-    ("relative-tolerance", "the tolerance is a share of the accuracy instead of points"),
-    ("slow-precision", "run low precision without a fast path on this machine all the same"),
-    ("check-integral", "also integrate the power of GPUs that have an energy counter, and report both"),
-)
+    carbon_g_per_kwh: float | None = None
+    carbon_source: str = ""
+    carbon_series: CarbonSeries | None = None
+    """an intensity that changes over time; `carbon_g_per_kwh` is then None"""
+    price_per_kwh: float | None = None
+    currency: str = ""
+    """as the user wrote it; empty where only a number was given"""
+    project: bool = False
+    """whether rounds are projected from their epochs while they run"""
+    stop_after: Literal["stable"] | None = None
+    """what ends a case before its rounds are complete; implies `project`"""
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare every option, its ini twin and nothing else; called from pytest_addoption."""
     group = parser.getgroup("energybench", "energybench: energy of benchmark cases in joules and kWh")
-    for option in _VALUES:
+    for option in VALUES:
         group.addoption(
             f"--energy-{option.name}",
             dest=option.dest,
@@ -178,13 +82,13 @@ def add_options(parser: pytest.Parser) -> None:
             help=option.help,
         )
         parser.addini(option.dest, option.help, type=_ini_type(option), default=None)
-    for name, help_text in _FLAGS:
+    for name, help_text in FLAGS:
         dest = "energy_" + name.replace("-", "_")
         group.addoption(f"--energy-{name}", dest=dest, action="store_true", default=None, help=help_text)
         parser.addini(dest, help_text, type="bool", default=False)
 
 
-def _ini_type(option: _Option) -> Literal["linelist", "string"]:
+def _ini_type(option: Option) -> Literal["linelist", "string"]:
     return "linelist" if option.repeat else "string"
 
 
@@ -203,15 +107,15 @@ def merge(config: pytest.Config) -> EnergyOptions:
 
     Suites read the merged values with `config.getoption("energy_models")` and the like.
 
-    Raises UsageError for an ini value that does not parse, for seeds that do not fit the rounds, and for looks that
-    have no baseline or are given beside a number of rounds.
+    Raises UsageError for an ini value that does not parse, for seeds that do not fit the rounds, for looks that have no
+    baseline or are given beside a number of rounds, and for a file of carbon intensities that cannot be used.
     """
     asked = on_command_line(config)
-    margins_asked = config.option.energy_margins is not None
-    for option in _VALUES:
+    own = {name for name in ("margins", "carbon") if getattr(config.option, f"energy_{name}") is not None}
+    for option in VALUES:
         if getattr(config.option, option.dest) is None:
             setattr(config.option, option.dest, _from_ini(config, option))
-    for name, _ in _FLAGS:
+    for name, _ in FLAGS:
         dest = "energy_" + name.replace("-", "_")
         if getattr(config.option, dest) is None:
             setattr(config.option, dest, bool(config.getini(dest)))
@@ -222,6 +126,8 @@ def merge(config: pytest.Config) -> EnergyOptions:
             f"{given.energy_rounds} rounds but {len(given.energy_seeds)} seeds: give one seed per round, "
             "or drop --energy-rounds"
         )
+    g_per_kwh, source, series = _carbon(config, asked="carbon" in own)
+    price_per_kwh, currency = given.energy_price or (None, "")
     return EnergyOptions(
         pue=given.energy_pue,
         rounds=given.energy_rounds,
@@ -243,10 +149,17 @@ def merge(config: pytest.Config) -> EnergyOptions:
         margin=given.energy_margin,
         accuracy_margin=given.energy_accuracy_margin,
         noise_floor=given.energy_noise_floor,
-        margins=_margins(config, asked=margins_asked),
+        margins=_beside_ini(config, given.energy_margins, asked="margins" in own),
         inconclusive=given.energy_inconclusive,
         looks=_looks(config, asked),
         canary=False if given.energy_no_canary else given.energy_canary or None,
+        carbon_g_per_kwh=g_per_kwh,
+        carbon_source=source,
+        carbon_series=series,
+        price_per_kwh=price_per_kwh,
+        currency=currency,
+        project=given.energy_project or given.energy_stop_after is not None,
+        stop_after=given.energy_stop_after,
     )
 
 
@@ -260,13 +173,27 @@ def _looks(config: pytest.Config, asked: frozenset[str]) -> tuple[int, ...] | No
     return tuple(looks) if looks and compare is not None else None
 
 
-def _margins(config: pytest.Config, *, asked: bool) -> Path | None:
-    """The file of margins; named in an ini file, it lies relative to that."""
-    path: Path | None = config.option.energy_margins
+def _beside_ini(config: pytest.Config, path: Path | None, *, asked: bool) -> Path | None:
+    """A file that the command line asked for, or that the ini file names, relative to itself."""
     return path if path is None or asked or config.inipath is None else config.inipath.parent / path
 
 
-def _from_ini(config: pytest.Config, option: _Option) -> Any:
+def _carbon(config: pytest.Config, *, asked: bool) -> tuple[float | None, str, CarbonSeries | None]:
+    """The carbon intensity in gCO2e per kWh with its source, or the series that a file holds."""
+    value = config.option.energy_carbon
+    if value is None:
+        return None, "", None
+    if isinstance(value, tuple):
+        return *value, None
+    from energybench.estimators.carbon_series import read_carbon
+
+    path = _beside_ini(config, value, asked=asked)
+    assert path is not None
+    series = read_carbon(path)
+    return None, f"{path.name}, by time", series
+
+
+def _from_ini(config: pytest.Config, option: Option) -> Any:
     text = config.getini(option.dest)
     if not text:
         return option.default

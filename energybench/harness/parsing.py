@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
+
+from energybench.errors import UsageError
 
 PROFILES = ("quick", "standard", "paper")
 SCOPES = ("machine", "process")
 INCONCLUSIVE = ("warn", "fail")
+STOP_AFTER = ("stable",)
 
 
 def pue(text: str) -> float:
@@ -17,6 +21,31 @@ def pue(text: str) -> float:
     if value < 1:
         raise ValueError(f"a PUE is a number of at least 1 (total power of the data centre / IT power), not {text!r}")
     return value
+
+
+def carbon(text: str) -> tuple[float, str] | Path:
+    """A carbon intensity in gCO2e per kWh with where it comes from, or the file of one that changes over time."""
+    if text.strip().lower().endswith(".csv"):
+        return Path(text.strip())
+    from energybench.estimators.carbon import parse_carbon
+
+    try:
+        return parse_carbon(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def price(text: str) -> tuple[float, str]:
+    """A price per kWh and its currency, which may be left out: `0.30 EUR`."""
+    from energybench.estimators.carbon import parse_price
+
+    said, _, currency = text.strip().partition(" ")
+    if len(currency.split()) > 1:
+        raise ValueError(f"a price per kWh is a number and one word for its currency, such as 0.30 EUR, not {text!r}")
+    try:
+        return parse_price(said), currency.strip()
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 def number(text: str, what: str) -> float:
@@ -97,6 +126,13 @@ def inconclusive(text: str) -> str:
     """What becomes of a gate that cannot tell."""
     if text not in INCONCLUSIVE:
         raise ValueError(f"an inconclusive gate is to {' or '.join(INCONCLUSIVE)}, not {text!r}")
+    return text
+
+
+def stop_after(text: str) -> str:
+    """What ends a case before its rounds are complete."""
+    if text not in STOP_AFTER:
+        raise ValueError(f"a case can be ended once its projection is {' or '.join(STOP_AFTER)}, not {text!r}")
     return text
 
 

@@ -42,6 +42,7 @@ class Progress:
         self._case: Measured | None = None
         self._laps: Counter[str] = Counter()
         self._what = ""
+        self._projected = ""
         self._rounds = (0, 0)
         self._counted_at = self._started
         self._spent_j = 0.0
@@ -65,6 +66,7 @@ class Progress:
             self._case, self._case_started = case, time.monotonic()
         if so_far is None:
             self._laps.clear()
+            self._projected = ""
             self._what, self._counted_at = what, time.monotonic()
             self._rounds = self.count() if self.count is not None else (0, 0)
         else:
@@ -75,6 +77,12 @@ class Progress:
         elif time.monotonic() - self._plain_at >= PLAIN_EVERY_S:
             self._plain_at = time.monotonic()
             self._write(f"\nenergybench: {text}\n")
+
+    def project(self, case: Measured, so_far: Window, projected: str) -> None:
+        """What the round that is running will have come to, in words; shown from now on."""
+        self._projected = projected
+        if self._out is not None and self._live and case is self._case:
+            self._draw(self._text(case, so_far))
 
     def round_done(self, joules: float | None) -> None:
         """Count a finished round's energy and wipe the live line."""
@@ -93,6 +101,8 @@ class Progress:
             parts.append(self._what)
         if so_far is not None:
             parts.append(" ".join(f"{label} {count}" for label, count in self._laps.items()))
+        if self._projected:
+            parts.append(self._projected)
         parts.append(duration(now - self._case_started))
         running = sum(value for value in so_far.joules.values() if value is not None) if so_far else 0.0
         if self._spent_j + running > 0:

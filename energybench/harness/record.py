@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from energybench.harness.factors import factor_notes, session_factors
 from energybench.model import Status
 
 if TYPE_CHECKING:
@@ -23,13 +24,30 @@ def session_status(sweep: Sweep) -> str:
     return "inconclusive" if sweep.gate_inconclusive else "ok"
 
 
+def closing_notes(sweep: Sweep) -> list[str]:
+    """What only the end of the session knows: meters and trace that fell short, rounds that could not be projected."""
+    notes = []
+    if sweep.meters is not None and sweep.meters.sharing_trouble:
+        notes.append(f"another energybench on this machine would go unnoticed: {sweep.meters.sharing_trouble}")
+    if sweep.trace is not None and sweep.trace.trouble:
+        notes.append(f"the trace ends early: {sweep.trace.trouble}")
+    notes += factor_notes(sweep.options, sweep.results())
+    for reason, cases in sweep.unprojected.items():
+        some, more = ", ".join(list(cases)[:3]), f" and {len(cases) - 3} more" if len(cases) > 3 else ""
+        notes.append(f"not projected: {some}{more}: {reason}")
+    return notes
+
+
 def session_record(sweep: Sweep) -> dict[str, Any]:
     """The stored file's top-level `energybench` object.
 
     `gate` (only after a comparison) says against which baseline, with which margins, and at which look. `looks` (only
     with --energy-looks) has the planned numbers of rounds, and per case how many looks it took. `canary` (only where
     it was metered) has one entry for each end of the session: {"when": "first", "joules": {domain: J | null},
-    "seconds", "calls", "gpu"?: {"joules", "seconds", "calls"}}.
+    "seconds", "calls", "gpu"?: {"joules", "seconds", "calls"}}. `projections` (only where rounds were ended early) are
+    estimates: {"case", "round", "seed", "ended": "stable" | "over budget", "pue", "provenance", "estimate": {"joules",
+    "low", "high", "method", "basis", "warnings"}}. Factors on output, where they were given: `carbon_g_per_kwh` and
+    `carbon_source`, `price_per_kwh` and `currency`.
     """
     from energybench import __version__
 
@@ -62,6 +80,10 @@ def session_record(sweep: Sweep) -> dict[str, Any]:
     }
     if sweep.canary:
         record["canary"] = [look.record() for look in sweep.canary]
+    record |= session_factors(options, sweep.results())
+    projected = [case.projected for case in sweep.cases.values() if case.projected is not None]
+    if projected:
+        record["projections"] = [each.record() for each in projected]
     if sweep.gate:
         record["gate"] = dict(sweep.gate)
     if options.looks is not None:

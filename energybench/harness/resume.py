@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from energybench.harness.case import Measured
+from energybench.harness.journalling import LAPS
 from energybench.model import Case, Domain
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def adopt_rounds(
 
     refused: list[str] = []
     for record in records:
+        if record["kind"] == LAPS:
+            continue  # of a round that was ended by its projection: no round
         earlier = case_from_record(case.id, record["record"], case.params)
         kind = record["kind"]
         if kind in case.apart:

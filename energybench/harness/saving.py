@@ -36,7 +36,7 @@ def own_suffix(rank: Rank) -> str:
 
 def save(config: pytest.Config, sweep: Sweep) -> Path | None:
     """Write the run where pytest-benchmark does not; returns the file, None where there is nothing to write."""
-    if not sweep.options.save or not sweep.results():
+    if not sweep.options.save or not sweep.has_something_to_store:
         return None
     stock = bridge.stock_session(config)
     if stock is not None and stock.benchmarks and (stock.save or stock.autosave):

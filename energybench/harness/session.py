@@ -70,7 +70,7 @@ class SessionHooks:
         sweep = self.sweep
         if sweep.cases and not sweep.disabled:
             self.progress = Progress(session.config, len(sweep.cases))
-            sweep.on_progress = self.progress
+            sweep.on_progress, sweep.on_projection = self.progress, self.progress.project
         try:
             return run_all(session, sweep, lambda item: isinstance(item, Gate), self._undecided)
         except EnergybenchError as error:
@@ -112,9 +112,11 @@ class SessionHooks:
         case = self.sweep.cases.get(report.nodeid)
         if case is None or report.when != "call" or config.get_verbosity() != 0 or self.sweep.disabled:
             return None
-        if hasattr(report, "wasxfail") or report.skipped or not case.rounds:
+        if hasattr(report, "wasxfail"):
             return None
-        return case_letter(self.sweep, case, config, failed=report.failed)
+        if case.projected is None and (report.skipped or not case.rounds):
+            return None
+        return case_letter(self.sweep, case, config, report.outcome)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
@@ -169,7 +171,7 @@ class SessionHooks:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Called at the end: the table."""
-        if self.sweep.results() and not self.sweep.disabled:
+        if self.sweep.has_something_to_store and not self.sweep.disabled:
             summary(terminalreporter, self.sweep, self.stored)
 
     def pytest_unconfigure(self) -> None:

@@ -8,8 +8,13 @@ import pytest
 
 from energybench.harness.case import Measured
 from energybench.harness.engine import Sweep
+from energybench.harness.factors import stated_factors
 from energybench.harness.options import EnergyOptions
+from energybench.harness.projecting import TIGHT
 from energybench.model import Domain, Provenance
+from energybench.reports.factors import stated
+from energybench.reports.part import as_text
+from energybench.reports.projections import projection_part
 from energybench.units import duration, watt_hours
 
 
@@ -29,6 +34,10 @@ def header(sweep: Sweep) -> list[str]:
         lines.append("energybench: scope process: package joules x this process tree's share of the busy CPU time")
     if options.idle_s:
         lines.append(f"energybench: the idle machine is watched for {options.idle_s:g} s first: leave it alone")
+    if options.project:
+        ends = f"; a case ends once its energy is known to {100 * TIGHT:g} %" if options.stop_after else ""
+        lines.append(f"energybench: rounds are projected from their epochs while they run{ends}")
+    lines += [f"energybench: {name}: {text}" for name, text in stated(stated_factors(options))]
     if sweep.trace is not None:
         lines.append(f"energybench: trace: joules of every domain at {sweep.trace_hz:g} Hz, in {sweep.trace.name}")
     for provenance in Provenance:
@@ -68,6 +77,8 @@ def round_line(sweep: Sweep, case: Measured) -> str:
     """One line for the rounds that a pass has just finished."""
     frozen = sweep.frozen(case)
     head = f"[{case.position}/{len(sweep.cases)}] {frozen.short_id}"
+    if case.projected is not None:
+        return f"{head}: {case.projected.reason}"
     if not frozen.rounds:
         return f"{head}: no finished round" if case.ended else f"{head}: warm-up done"
     last = frozen.rounds[-1]
@@ -97,13 +108,11 @@ def write_between(config: pytest.Config, line: str) -> None:
 
 
 def case_letter(
-    sweep: Sweep, case: Measured, config: pytest.Config, *, failed: bool
+    sweep: Sweep, case: Measured, config: pytest.Config, outcome: str
 ) -> tuple[str, str, tuple[str, dict[str, bool]]]:
     """Category, letter and word for a finished case: its figures stand where other tests have a dot."""
     line = f"{_fresh(config)}{round_line(sweep, case)} "  # the blank keeps a following letter apart
-    if failed:
-        return "failed", line, ("FAILED", {"red": True})
-    return "passed", line, ("PASSED", {})
+    return outcome, line, (outcome.upper(), {"red": True} if outcome == "failed" else {})
 
 
 def _fresh(config: pytest.Config) -> str:
@@ -112,13 +121,16 @@ def _fresh(config: pytest.Config) -> str:
 
 
 def summary(reporter: pytest.TerminalReporter, sweep: Sweep, stored: str) -> None:
-    """The table at the end, the notes, and where the run was stored."""
+    """The table at the end, what was projected, the notes, and where the run was stored."""
     from energybench.reports.text import run_table
 
-    cases = sweep.results()
+    cases, session = sweep.results(), sweep.session_record()
     reporter.section("energybench", sep="-")
     if cases:
-        reporter.write_line(run_table(cases, width=_width(reporter)))
+        reporter.write_line(run_table(cases, width=_width(reporter), session=session))
+    projected = projection_part(session)
+    if projected is not None:
+        reporter.write_line(as_text(projected, _width(reporter)))
     for note in sweep.notes:
         reporter.write_line(f"note: {note}")
     if stored:

@@ -22,6 +22,7 @@ from energybench.lab.data import Data, Part
 from energybench.lab.optimizer import optimizer
 from energybench.lab.powerprop import powerpropagation
 from energybench.lab.profiles import Recipe
+from energybench.lab.scores import Tally
 from energybench.lab.stopping import EarlyStopping, Rule
 
 Lap = Callable[[str], AbstractContextManager[Any]]
@@ -108,10 +109,10 @@ class FineTune:
         return self.accuracies[self.best_epoch - 1] if self.best_epoch else None
 
 
-def evaluate(model: nn.Module, part: Part, batch: int | None = None) -> Evaluation:
+def evaluate(model: nn.Module, part: Part, batch: int | None = None, *, tally: Tally | None = None) -> Evaluation:
     """Count what the model gets right in a part, in evaluation mode; the mode is restored.
 
-    `batch` is the part's own `evaluation_batch` by default.
+    `batch` is the part's own `evaluation_batch` by default. `tally` counts the answers by class too, for macro F1.
     """
     where = next(model.parameters()).device
     total = 0
@@ -123,7 +124,10 @@ def evaluate(model: nn.Module, part: Part, batch: int | None = None) -> Evaluati
         with torch.inference_mode():
             for x, y in part.batches(batch or part.evaluation_batch, where):
                 logits = model(x)
-                correct += (logits.argmax(1) == y).sum()
+                answers = logits.argmax(1)
+                correct += (answers == y).sum()
+                if tally is not None:
+                    tally.add(answers, y)
                 loss += F.cross_entropy(logits.float(), y, reduction="sum")
                 total += y.numel()
     finally:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 
 from energybench.lab.finetune import FineTune, fine_tune
-from energybench.lab.stopping import Rule
+from energybench.lab.profiles import Recipe
+from energybench.lab.stopping import EarlyStopping, Rule, UntilTarget, Validation
 from energybench.lab.study import Study, Subject
 from energybench.lab.text import perplexity
 
@@ -36,6 +38,32 @@ class Metered(Protocol):
 
     def failed_accuracy(self, reason: str) -> None: ...
 
+    def plan(self, epochs: int | None, *, patience: int | None = None, min_delta: float = 0.0) -> None: ...
+
+    def note(self, *, loss: Any = None) -> None: ...
+
+
+@dataclass(slots=True)
+class NotedStopping(EarlyStopping):
+    """Early stopping that tells each validation loss, from which the end of the training can be predicted."""
+
+    note: Callable[..., None] = field(kw_only=True)
+
+    def update(self, seen: Validation) -> bool:
+        """Take the validation after the next epoch; True where training should stop now."""
+        self.note(loss=seen.loss)
+        return EarlyStopping.update(self, seen)  # super() knows the class only as it was before its slots
+
+
+def plan(energy: Metered, recipe: Recipe, rule: Rule) -> None:
+    """Say how many epochs this round trains, as far as its rule knows."""
+    if isinstance(rule, UntilTarget):
+        energy.plan(None)
+    elif isinstance(rule, EarlyStopping):
+        energy.plan(rule.limit(recipe.epochs), patience=rule.patience, min_delta=rule.min_delta)
+    else:
+        energy.plan(rule.limit(recipe.epochs))
+
 
 def trial(
     energy: Metered, study: Study, subject: Subject, rule: Rule | None = None, *, seed: int | None = None
@@ -48,6 +76,8 @@ def trial(
     if seed is not None:
         torch.manual_seed(seed)
     compressed = subject.fresh()
+    ends = rule or NotedStopping(subject.recipe.patience, subject.recipe.min_delta, note=energy.note)
+    plan(energy, subject.recipe, ends)
     done = fine_tune(
         compressed.model,
         subject.data,
@@ -55,7 +85,7 @@ def trial(
         seed=energy.seed if seed is None else seed,
         lap=energy.lap,
         training=compressed.training,
-        rule=rule,
+        rule=ends,
     )
     if rule is None and seed is None and subject.compressor.kind == "none":
         study.remember(subject.model, energy.seed, done.epochs, done.validation_accuracy)

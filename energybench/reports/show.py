@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from energybench.analysis.effects import evaluation_size
 from energybench.analysis.stats import wilson
 from energybench.model import Case, Domain, Run, Window, mean
+from energybench.reports.factors import stated
+from energybench.reports.part import as_text
+from energybench.reports.projections import projection_part
 from energybench.reports.table import Column, render
 from energybench.reports.text import WIDTH, branch, grouped, run_table
 from energybench.units import energy_scale, time_scale
@@ -15,7 +18,10 @@ from energybench.units import energy_scale, time_scale
 
 def show(run: Run, *, width: int = WIDTH, pue: float | None = None) -> str:
     """Everything about one run, as a table per subject. kWh include PUE (`pue`, else each case's own)."""
-    parts = [_heading(run), run_table(run.cases, width=width, pue=pue)]
+    parts = [_heading(run), run_table(run.cases, width=width, pue=pue, session=run.session)]
+    projected = projection_part(run.session, pue)
+    if projected is not None:
+        parts.append(as_text(projected, width))
     if run.cases:
         tables = (_accuracy_table, _domain_table, _net_table, _lap_table, _apart_table)
         parts += [table(run.cases, width) for table in tables]
@@ -32,6 +38,7 @@ def _heading(run: Run) -> str:
         ("machine", f"{run.machine.get('node', '')} {run.machine.get('system', '')} {run.machine.get('machine', '')}"),
         ("commit", "" if commit in ("", "unknown", "unversioned") else f"{commit} ({branch(run)}){dirty}"),
         ("PUE", f"{run.pue:g}"),
+        *stated(run.session),
         ("file", run.source),
     ]
     plain = f"\n{run.foreign} plain pytest-benchmark cases in the same file carry no energy." if run.foreign else ""

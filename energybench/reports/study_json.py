@@ -13,6 +13,7 @@ from energybench.analysis.claims import judge
 from energybench.analysis.cycle import CycleRow, full_cycles
 from energybench.analysis.decompose import Decomposition
 from energybench.analysis.efficiency import efficiency
+from energybench.analysis.returns import returns
 from energybench.analysis.row import Ratio, Row, workload
 from energybench.analysis.study import Study
 from energybench.model import mean
@@ -52,7 +53,7 @@ def _row(row: Row, pue: float | None) -> dict[str, Any]:
     case, declared = row.case, workload(row.case)
     factor = case.pue if pue is None else pue
     figures = asdict(efficiency(case))
-    per_kwh = figures.pop("accuracy_per_kwh")
+    per_kwh, bought = figures.pop("accuracy_per_kwh"), returns(case)
     return {
         "run": row.run,
         "case": case.id,
@@ -93,6 +94,8 @@ def _row(row: Row, pue: float | None) -> dict[str, Any]:
         "cause": row.cause,
         "signatures": list(row.signatures),
         **figures,
+        "j_per_sample": bought.j_per_sample,
+        "macs_param": bought.macs_param,
         "accuracy_per_kwh": None if per_kwh is None else per_kwh / factor,
         "paper": paper.stated(row.model, row.compressor),
         "notes": list(row.notes),

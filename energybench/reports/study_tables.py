@@ -9,6 +9,7 @@ from typing import Any
 from energybench.analysis import paper
 from energybench.analysis.decompose import TERMS, Decomposition
 from energybench.analysis.efficiency import efficiency
+from energybench.analysis.returns import returns
 from energybench.analysis.row import NOISE, Ratio, Row
 from energybench.analysis.study import EARLY_STOPPING, Study
 from energybench.model import Status, mean
@@ -135,8 +136,9 @@ def _decompositions(every: Sequence[Row], pue: float | None) -> Part | None:
 def _efficiencies(every: Sequence[Row], pue: float | None) -> Part | None:
     rows = _by_model(every)
     found = [efficiency(row.case) for row in rows]
+    bought = [returns(row.case) for row in rows]
     first, stable = energy_scale(f.first_epoch_j for f in found), energy_scale(f.stable_epoch_j for f in found)
-    image, token = energy_scale(f.j_per_image for f in found), energy_scale(f.j_per_token for f in found)
+    sample, token = energy_scale(b.j_per_sample for b in bought), energy_scale(f.j_per_token for f in found)
     factors = [row.case.pue if pue is None else pue for row in rows]
 
     def numbers(values: Sequence[float | None]) -> tuple[str, ...]:
@@ -147,7 +149,7 @@ def _efficiencies(every: Sequence[Row], pue: float | None) -> Part | None:
         Column(f"1st epoch {first.unit}", _on(first, [f.first_epoch_j for f in found]), drop=4),
         Column(f"later {stable.unit}", _on(stable, [f.stable_epoch_j for f in found]), drop=3),
         Column("W", numbers([f.power_w for f in found])),
-        Column(f"{image.unit}/image", _on(image, [f.j_per_image for f in found]), drop=1),
+        Column(f"{sample.unit}/sample", _on(sample, [b.j_per_sample for b in bought]), drop=1),
         Column(f"{token.unit}/token", _on(token, [f.j_per_token for f in found]), drop=1),
         Column(
             "acc/kWh",
@@ -162,13 +164,16 @@ def _efficiencies(every: Sequence[Row], pue: float | None) -> Part | None:
         Column("GFLOP/s", numbers([f.gflop_per_s for f in found]), drop=5),
         Column("GB/s", numbers([f.gb_per_s for f in found]), drop=6),
         Column("FLOP/B", numbers([f.flops_per_byte for f in found]), drop=7),
+        Column("MAC/param", numbers([b.macs_param for b in bought]), drop=8),
     )
     if all(column.is_empty for column in columns[1:]):
         return None
     lines = [
-        "IT joules. later: mean of the epochs after the first. image: trained on, or run by inference. acc/kWh: "
-        "accuracy as a share over kWh with PUE."
+        "IT joules. later: mean of the epochs after the first. sample: an image or whatever else a round counted, "
+        "trained on or run by inference. acc/kWh: accuracy as a share over kWh with PUE."
     ]
+    if any(b.macs_param is not None for b in bought):
+        lines.append("MAC/param: multiply-adds of a forward pass of one example over the parameters.")
     covers = dict.fromkeys(f.covers for f in found if f.covers)
     if covers:
         lines.append(f"FLOP and bytes: {'; '.join(covers)}; bytes by the sizes of the tensors.")

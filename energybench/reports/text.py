@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from energybench.analysis.decompose import epochs, has_epochs
 from energybench.analysis.stats import sample_variance
 from energybench.model import Case, Mark, Provenance, Run, Status, Window, mean
+from energybench.reports.factors import footprint
 from energybench.reports.table import Column, render
 from energybench.units import energy, energy_scale, significant, time_scale, watt_hour_scale, watt_hours
 
@@ -15,10 +17,20 @@ if TYPE_CHECKING:
     from energybench.store import RunEntry
 
 WIDTH = 80
+NO_FACTORS: Mapping[str, Any] = MappingProxyType({})
 
 
-def run_table(cases: Sequence[Case], *, width: int = WIDTH, pue: float | None = None) -> str:
-    """One row per case, grouped by model, and a line with the total. kWh include PUE (`pue`, else each case's own)."""
+def run_table(
+    cases: Sequence[Case],
+    *,
+    width: int = WIDTH,
+    pue: float | None = None,
+    session: Mapping[str, Any] = NO_FACTORS,
+) -> str:
+    """One row per case, grouped by model, and a line with the total. kWh include PUE (`pue`, else each case's own).
+
+    `session` has the carbon intensity and the price where they are known: the total line then says CO2e and cost.
+    """
     if not cases:
         return "No case was measured."
     cases = grouped(cases)
@@ -46,7 +58,7 @@ def run_table(cases: Sequence[Case], *, width: int = WIDTH, pue: float | None = 
     ]
     groups = [f"{_study(case)} {_model(case)}" for case in cases]
     rules = groups if len(set(groups)) < len(groups) else ()
-    return "\n".join([render(columns, width, rules), *_footer(cases, factors)])
+    return "\n".join([render(columns, width, rules), *_footer(cases, factors, session)])
 
 
 def runs_table(entries: Sequence[RunEntry], *, width: int = WIDTH) -> str:
@@ -175,7 +187,7 @@ def _provenance(case: Case) -> str:
     return case.provenance.value
 
 
-def _footer(cases: Sequence[Case], factors: Sequence[float]) -> list[str]:
+def _footer(cases: Sequence[Case], factors: Sequence[float], session: Mapping[str, Any]) -> list[str]:
     rounds = [total_j(case, (round.window for round in case.rounds)) for case in cases]
     known = [(j, factor) for j, factor in zip(rounds, factors, strict=True) if j is not None]
     lines = []
@@ -183,9 +195,10 @@ def _footer(cases: Sequence[Case], factors: Sequence[float]) -> list[str]:
         total, with_pue = sum(j for j, _ in known), sum(j * factor for j, factor in known)
         pues = sorted(set(factors))
         pue = f"PUE {pues[0]:g}" if len(pues) == 1 else f"PUE {pues[0]:g} to {pues[-1]:g}"
+        beside = footprint(with_pue, session)
         lines.append(
-            f"Total of all rounds: {significant(with_pue / 3.6e6)} kWh with {pue} ({watt_hours(with_pue)}); "
-            f"IT energy {energy(total)}."
+            f"Total of all rounds: {significant(with_pue / 3.6e6)} kWh with {pue} ({watt_hours(with_pue)})"
+            f"{f', {beside}' if beside else ''}; IT energy {energy(total)}."
         )
     absent = len(cases) - len(known)
     said = {_provenance(case) for case in cases}

@@ -9,9 +9,9 @@ from typing import Any
 from energybench.errors import StoreError
 from energybench.store.record import SCHEMA
 
-_TEXTS = ("status", "session", "version", "started")
+_TEXTS = ("status", "session", "version", "started", "carbon_source", "currency")
 _LISTS_OF_TEXT = ("notes", "warnings")
-_LISTS_OF_OBJECTS = ("diagnoses", "unmeasured", "canary")
+_LISTS_OF_OBJECTS = ("diagnoses", "unmeasured", "canary", "projections")
 _OBJECTS = ("rank", "trace", "idle_w", "gate", "looks")
 
 
@@ -59,8 +59,10 @@ def _expected(key: str, item: Any) -> str:
         return "a rank with a whole number"
     if key == "pue" and not _is_number(item, 1.0):
         return "a number >= 1"
-    if key == "carbon_g_per_kwh" and not _is_number(item, 0.0):
+    if key in ("carbon_g_per_kwh", "price_per_kwh") and not _is_number(item, 0.0):
         return "a number >= 0"
+    if key == "projections" and not all(map(_is_projection, item)):
+        return "estimates with joules, low and high as numbers"
     return ""
 
 
@@ -72,6 +74,31 @@ def _is_look(look: Mapping[str, Any]) -> bool:
         isinstance(joules, (dict, type(None)))
         and all(number is None or _is_number(number, -math.inf) for number in counted)
         and (gpu is None or (isinstance(gpu, dict) and _is_look(gpu)))
+    )
+
+
+def _is_projection(entry: Mapping[str, Any]) -> bool:
+    """A round that was ended early, with the estimate of its energy."""
+    estimate, pue = entry.get("estimate"), entry.get("pue")
+    if not isinstance(estimate, dict) or not isinstance(entry.get("case"), str):
+        return False
+    basis, warnings = estimate.get("basis"), estimate.get("warnings")
+    ends = [estimate.get(end) for end in ("low", "high")]
+    return (
+        _is_number(estimate.get("joules"), 0.0)
+        and all(end is None or _is_number(end, 0.0) for end in ends)
+        and (pue is None or _is_number(pue, 1.0))
+        and (basis is None or (isinstance(basis, dict) and _is_basis(basis)))
+        and (warnings is None or isinstance(warnings, list))
+    )
+
+
+def _is_basis(basis: Mapping[str, Any]) -> bool:
+    """What an estimate looked at, as far as it is shown."""
+    interval = basis.get("epochs_interval")
+    counts = [basis[name] for name in ("epochs", "epochs_seen", "confidence") if name in basis]
+    return all(_is_number(count, 0.0) for count in counts) and (
+        interval is None or (isinstance(interval, list) and len(interval) == 2)
     )
 
 

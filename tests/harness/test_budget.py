@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energybench.harness.budget import budget_failure
+from energybench.harness.budget import budget_failure, projected_failure
 from energybench.harness.marker import Budget
-from energybench.model import Case, Domain, Provenance, Round, Window
+from energybench.model import Case, Domain, Estimate, Provenance, Round, Window
 
 PARTLY = (Domain("gpu:0", "nvml", Provenance.MEASURED), Domain("cpu", "estimate", Provenance.ESTIMATED))
 
@@ -136,3 +136,23 @@ def test_each_limit_that_is_not_met_is_named(make_case) -> None:
         "the budget",
         "the demanded accuracy",
     ]
+
+
+def projected(case: Case, low_kwh: float, max_kwh: float | None) -> str:
+    """What is said of a projection of 2 kWh whose interval begins at `low_kwh`."""
+    basis = {"epochs": 90, "epochs_seen": 5}
+    estimate = Estimate("STEP, energy form", 2 * 3.6e6, (low_kwh * 3.6e6, 2.5 * 3.6e6), basis)
+    return projected_failure(estimate, case, Budget(max_kwh=max_kwh))
+
+
+def test_a_projection_breaks_a_budget_only_where_all_of_its_interval_does(make_case) -> None:
+    case = make_case()
+    assert projected(case, 1.5, 1.4) == (
+        "the budget of 1.40 kWh will be exceeded: 2.00 kWh of IT energy (1.50 to 2.50) are projected after "
+        "5 of 90 epochs"
+    )
+    assert projected(case, 1.5, 1.5) == ""
+    assert projected(case, 1.5, None) == ""
+    assert projected(make_case(provenance=Provenance.ESTIMATED), 1.5, 1.4) == ""
+    without = Estimate("STEP, energy form", 2 * 3.6e6)
+    assert projected_failure(without, case, Budget(max_kwh=1.0)) == ""

@@ -26,6 +26,7 @@ def test_the_ini_file_gives_every_option_its_default(pytester: pytest.Pytester) 
         "energy_scope = process\nenergy_idle_s = 30\nenergy_trace = 2\nenergy_iterations = auto\n"
         "energy_check_integral = true\nenergy_compare = main\nenergy_looks = 2, 3\nenergy_canary = true\n"
         "energy_inconclusive = fail\nenergy_margins = gates/margins.toml\n"
+        "energy_carbon = FR\nenergy_price = 0.3 EUR\nenergy_stop_after = stable\n"
         "energy_set =\n    lr=0.02\n    epochs=4\n"
     )
     config = configured(pytester, ini=ini)
@@ -48,6 +49,12 @@ def test_the_ini_file_gives_every_option_its_default(pytester: pytest.Pytester) 
         canary=True,
         inconclusive="fail",
         margins=pytester.path / "gates" / "margins.toml",
+        carbon_g_per_kwh=44.18,
+        carbon_source="FR 2024: Ember, yearly electricity data, via CO2.js",
+        price_per_kwh=0.3,
+        currency="EUR",
+        project=True,
+        stop_after="stable",
     )
     assert config.getoption("energy_set") == {"lr": "0.02", "epochs": "4"}
 
@@ -77,6 +84,11 @@ def test_fewer_seeds_than_rounds_are_refused(pytester: pytest.Pytester) -> None:
         ),
         ("energy_looks = 3,3", "energy_looks in .*: looks are growing numbers of rounds .* such as 3,5,10, not '3,3'"),
         ("energy_set =\n    lr", "energy_set in .*: expected NAME=VALUE"),
+        ("energy_carbon = QQ", "energy_carbon in .*: the table of carbon intensities has no QQ"),
+        ("energy_carbon = -3", "energy_carbon in .*: a carbon intensity is a number of gCO2e per kWh of at least 0"),
+        ("energy_price = cheap", "energy_price in .*: a price per kWh is a number of at least 0, not 'cheap'"),
+        ("energy_price = 0.3 EUR net", "energy_price in .*: a price per kWh is a number and one word for its currency"),
+        ("energy_stop_after = soon", "energy_stop_after in .*: a case can be ended once .* is stable, not 'soon'"),
     ],
 )
 def test_a_wrong_ini_value_names_its_line_and_file(pytester: pytest.Pytester, line: str, says: str) -> None:
@@ -122,3 +134,33 @@ def test_the_canary_is_left_to_the_gate_unless_somebody_says_so(
     pytester: pytest.Pytester, arguments: list[str], canary: bool | None
 ) -> None:
     assert merge(configured(pytester, *arguments)).canary is canary
+
+
+def test_a_carbon_intensity_is_a_number_a_country_or_a_file_and_a_price_may_name_its_currency(
+    pytester: pytest.Pytester,
+) -> None:
+    given = merge(configured(pytester, "--energy-carbon=380", "--energy-price=0.25"))
+    assert (given.carbon_g_per_kwh, given.carbon_source) == (380.0, "given")
+    assert (given.price_per_kwh, given.currency) == (0.25, "")
+    of_country = merge(configured(pytester, "--energy-carbon=deu", "--energy-price", "0.3 EUR"))
+    assert (of_country.carbon_g_per_kwh, of_country.carbon_source[:8]) == (344.14, "DE 2024:")
+    assert (of_country.price_per_kwh, of_country.currency) == (0.3, "EUR")
+
+
+def test_a_file_of_intensities_named_in_the_ini_file_lies_beside_it(pytester: pytest.Pytester) -> None:
+    pytester.mkdir("grid")
+    lines = "time,g_per_kwh\n2026-01-02T00:00Z,100\n2026-01-02T01:00Z,200\n"
+    (pytester.path / "grid" / "day.csv").write_text(lines)
+    with pytest.MonkeyPatch.context() as patch:
+        config = configured(pytester, ini="energy_carbon = grid/day.csv")
+        patch.chdir("/")
+        given = merge(config)
+    assert given.carbon_g_per_kwh is None
+    assert given.carbon_source == "day.csv, by time"
+    assert given.carbon_series is not None
+    assert given.carbon_series.g_per_kwh == (100.0, 200.0)
+
+
+def test_a_file_of_intensities_that_is_not_there_is_named(pytester: pytest.Pytester) -> None:
+    with pytest.raises(UsageError, match=r"the carbon intensities absent.csv cannot be read: No such file"):
+        merge(configured(pytester, "--energy-carbon=absent.csv"))

@@ -116,6 +116,32 @@ def test_off_a_terminal_a_plain_line_appears_now_and_then_only(clock: Clock) -> 
     assert "\x1b" not in output.getvalue()
 
 
+def test_a_projection_is_shown_with_the_laps_until_the_next_round(clock: Clock) -> None:
+    drawn, output = started(live=True)
+    drawn(case(1), "round 1/2", None)
+    running, so_far = case(1), Window(10.0, {"package:0": 1800.0})
+    drawn(running, "epoch", so_far)
+    drawn.project(running, so_far, "at the end 5.13 Wh (4.90 to 5.36)")
+    drawn_at_once = output.getvalue().rpartition("[1/4] resnet18-none, ")[2]
+    assert drawn_at_once.startswith("epoch 1, at the end 5.13 Wh (4.90 to 5.36), 0.0 s")  # as far as 80 columns go
+    drawn(running, "eval", so_far)
+    assert "epoch 1 eval 1" in output.getvalue().rpartition("[1/4]")[2]
+    assert "5.13 Wh" in output.getvalue().rpartition("[1/4]")[2]
+    drawn(running, "round 2/2", None)
+    assert "5.13 Wh" not in output.getvalue().rpartition("[1/4]")[2]
+
+
+def test_off_a_terminal_a_projection_waits_for_the_next_plain_line(clock: Clock) -> None:
+    drawn, output = started(live=False)
+    running, so_far = case(1), Window(10.0, {"package:0": 1800.0})
+    drawn(running, "round 1/1", None)
+    drawn.project(running, so_far, "at the end 5.13 Wh (4.90 to 5.36)")
+    assert output.getvalue() == ""
+    clock.now = PLAIN_EVERY_S
+    drawn(running, "epoch", so_far)
+    assert output.getvalue().endswith("epoch 1, at the end 5.13 Wh (4.90 to 5.36), 30 s, 500 mWh so far\n")
+
+
 def test_under_q_nothing_is_opened() -> None:
     config: Any = SimpleNamespace(get_verbosity=lambda: -1)
     quiet = Progress(config, cases=1)

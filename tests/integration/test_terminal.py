@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -127,6 +128,36 @@ def test_the_progress_line_leaves_no_trace_on_the_final_screen(project, columns:
     assert "epoch 2" not in raw_plain
     assert "epoch 2" not in "\n".join(live)
     assert live == plain
+
+
+def test_the_progress_line_says_what_the_round_will_come_to_and_leaves_no_trace(project) -> None:
+    project.cases("""
+        def test_train(energy):
+            energy.plan(4)
+            def train():
+                for _ in range(4):
+                    with energy.lap("epoch"):
+                        pass
+            energy(train)
+        """)
+    laps = [{"label": "epoch", "seconds": 2.0, "joules": {"package:0": 3600.0}} for _ in range(4)]
+    project.file(
+        "replay.json",
+        json.dumps(
+            {
+                "schema": 1,
+                "domains": [{"name": "package:0"}],
+                "windows": [{"label": "*", "seconds": 8.0, "joules": {"package:0": 14400.0}, "laps": laps}],
+            }
+        ),
+    )
+    asked = ["--energy-project", "--energy-carbon=500", "--energy-price=0.3 EUR"]
+    live, raw = on_a_terminal(project, *asked, columns=120)
+    plain, raw_plain = on_a_terminal(project, *asked, columns=120, term="dumb")
+    assert re.search(r"epoch 3, at the end 4\.00 Wh \(3\.\d\d to 4\.\d\d\), 2\.00 g CO2e, 0\.00120 EUR, ", raw)
+    assert "at the end" not in raw_plain
+    assert live == plain
+    assert any("(4.00 Wh), 2.00 g CO2e, 0.00120 EUR; IT energy 14.4 kJ." in line for line in live)
 
 
 @pytest.mark.parametrize("args", [["-q"], ["-s"]], ids=["quiet", "uncaptured"])

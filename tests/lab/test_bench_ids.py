@@ -94,7 +94,7 @@ def test_models_and_compressors_are_chosen_by_name() -> None:
         (("--energy-models", "resnet19"), "unknown model 'resnet19'; there are resnet18, densenet121,"),
         (("--energy-compressors", "zip"), "unknown compressor 'zip'; there are none, stego,"),
         (("--energy-compressors", "prune+zip"), "unknown compressor 'zip'"),
-        (("--energy-study", "sleep"), "unknown study 'sleep'; there are all, capacity, combined, controls, epoch"),
+        (("--energy-study", "sleep"), "there are all, capacity, combined, controls, environment, epoch"),
         (("--energy-set", "speed=9"), "unknown hyper-parameter 'speed'"),
         (("--energy-set", "pixels=20", "--energy-models", "alexnet"), "needs images of at least 63 pixels"),
         (("--energy-data", "cifar"), "unknown data set 'cifar'"),

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from energybench.lab.stopping import FixedEpochs, Rule, UntilTarget
+from energybench.lab.profiles import Recipe
+from energybench.lab.stopping import EarlyStopping, FixedEpochs, Rule, UntilTarget
 from energybench.lab.study import Study
-from energybench.lab.trial import fine_tune_case, judge
+from energybench.lab.trial import NotedStopping, fine_tune_case, judge, plan
 
 
 class Fixture:
@@ -24,6 +25,8 @@ class Fixture:
         self.stored: dict[str, Any] = {}
         self.laps: list[str] = []
         self.reasons: list[str] = []
+        self.planned: list[Any] = []
+        self.noted: list[float] = []
 
     def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         function(*args, **kwargs)
@@ -53,6 +56,12 @@ class Fixture:
     def failed_accuracy(self, reason: str) -> None:
         self.reasons.append(reason)
 
+    def plan(self, epochs: int | None, *, patience: int | None = None, min_delta: float = 0.0) -> None:
+        self.planned.append((epochs, patience, min_delta))
+
+    def note(self, *, loss: Any = None) -> None:
+        self.noted.append(loss)
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
@@ -78,6 +87,32 @@ def test_a_case_declares_records_and_stores_what_the_tables_read(study: Study) -
     assert metrics["images"] == 3 * 250
     assert 0 < metrics["validation_accuracy"] <= 1
     assert "reached" not in metrics
+    assert energy.planned == [(3, 3, 0.05)]
+    assert len(energy.noted) == 3
+    assert min(energy.noted) == metrics["validation_loss"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "planned"),
+    [
+        (EarlyStopping(3, 0.05), (9, 3, 0.05)),
+        (FixedEpochs(4), (4, None, 0.0)),
+        (UntilTarget(0.9), (None, None, 0.0)),
+    ],
+)
+def test_a_case_says_how_long_it_trains_as_far_as_its_rule_knows(rule: Rule, planned: tuple[Any, ...]) -> None:
+    energy = Fixture()
+    plan(energy, Recipe(epochs=9), rule)
+    assert energy.planned == [planned]
+
+
+def test_early_stopping_that_tells_its_losses_stops_as_it_does_without() -> None:
+    told: list[float] = []
+    telling, silent = NotedStopping(2, 0.1, note=lambda loss: told.append(loss)), EarlyStopping(2, 0.1)
+    losses = [1.0, 0.95, 0.5, 0.45, 0.47]
+    seen = [SimpleNamespace(loss=loss, accuracy=0.5) for loss in losses]
+    assert [telling.update(each) for each in seen] == [silent.update(each) for each in seen]
+    assert (telling.best_epoch, told) == (silent.best_epoch, losses)
 
 
 def test_matched_epochs_follow_the_baseline_of_the_same_seed(study: Study) -> None:

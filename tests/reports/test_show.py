@@ -50,3 +50,23 @@ def test_a_run_without_cases_is_still_shown() -> None:
     text = show(Run("s/0001_r.json", session={"status": "failed"}))
     assert "status: failed" in text
     assert "No case was measured." in text
+
+
+def test_factors_and_projections_stand_in_the_heading_the_total_and_a_table_of_their_own(make_case: Any) -> None:
+    session = {
+        "carbon_g_per_kwh": 500.0,
+        "carbon_source": "given",
+        "price_per_kwh": 0.25,
+        "currency": "EUR",
+        "projections": [{"case": "f.py::test_x[big]", "ended": "stable", "pue": 1.0, "estimate": {"joules": 7.2e6}}],
+    }
+    run = Run("s/0001_r.json", (make_case("tiny", [1.8e6, 1.8e6], pue=2.0),), session=session)
+    text = show(run, width=100)
+    assert "\n  carbon: 500 gCO2e/kWh (given)\n  price: 0.25 EUR per kWh\n" in text
+    assert "Total of all rounds: 2.00 kWh with PUE 2 (2.00 kWh), 1.00 kg CO2e, 0.500 EUR; IT energy 3.60 MJ." in text
+    (row,) = [line for line in text.splitlines() if line.startswith("big ")]
+    assert row.split() == ["big", "2.00", "-", "-", "-", "stable", "1.00", "kg", "CO2e,", "0.500", "EUR"]
+    joules = [line for line in text.splitlines() if line.startswith("tiny ")]
+    assert len(joules) > 1
+    without = Run("s/0001_r.json", run.cases)
+    assert "CO2e" not in show(without)

@@ -112,6 +112,34 @@ def test_joules_are_spread_over_images_operations_and_bytes(run: Run) -> None:
     assert none[2:] == ["50.0", "2.00", "20508", "100", "25.0", "4.00"]
 
 
+def test_samples_and_parameters_have_their_share(run: Run) -> None:
+    compression = {"kind": "none", "after": {"flops": 6e9, "parameters": 1.5e8}}
+    cases = tuple(
+        replace(case, facts={**case.facts, "compression": compression})
+        if case.short_id == "vgg16-none"
+        else replace(
+            case,
+            rounds=tuple(replace(each, metrics={"samples": 25.0, "accuracy": 0.9}) for each in case.rounds),
+        )
+        for case in run.cases[:2]
+    )
+    small = replace(run, cases=cases)
+    text = study_text(study_table(small), width=200)
+    none, stego = (row_of(text, f"vgg16-{name}", "What a case got") for name in ("none", "stego"))
+    part = next(block for block in text.split("\n\n") if block.startswith("What a case got"))
+    head = part.splitlines()[1]
+    assert "J/sample" in head
+    assert head.split()[-1] == "MAC/param"
+    assert none[2] == "2.00"  # 100 J for 50 images
+    assert stego[2] == "2.40"  # 60 J for 25 samples
+    assert (none[-1], stego[-1]) == ("20.0", "-")
+    assert "MAC/param: multiply-adds of a forward pass of one example over the parameters." in part
+    rows = {row["case"]: row for row in json.loads(study_json(study_table(small)))["rows"]}
+    figures = {id.rpartition("-")[2]: (row["j_per_sample"], row["macs_param"]) for id, row in rows.items()}
+    assert figures["none]"] == (2.0, 20.0)
+    assert figures["stego]"] == (2.4, None)
+
+
 def test_inference_cases_give_the_full_cycle(run: Run) -> None:
     text = study_text(study_table(run), width=120)
     part = next(block for block in text.split("\n\n") if block.startswith("Full cycle"))

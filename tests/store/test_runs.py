@@ -70,6 +70,16 @@ def test_a_bad_file_is_refused_in_one_sentence_that_names_it(text: str, complain
         ({"pue": "1.5"}, "pue '1.5' instead of a number >= 1"),
         ({"pue": 10**400}, r"pue 1000.*\.\.\. instead of a number >= 1"),
         ({"carbon_g_per_kwh": -1}, "carbon_g_per_kwh -1 instead of a number >= 0"),
+        ({"price_per_kwh": "0.3"}, "price_per_kwh '0.3' instead of a number >= 0"),
+        ({"currency": 3}, "currency 3 instead of a text"),
+        ({"projections": {}}, "projections {} instead of a list of objects"),
+        ({"projections": [{"case": "x"}]}, "projections .* instead of estimates with joules, low and high as numbers"),
+        ({"projections": [{"case": "x", "estimate": {"joules": -1}}]}, "projections .* instead of estimates"),
+        ({"projections": [{"case": "x", "estimate": {"joules": 1, "low": "0"}}]}, "projections .* instead of"),
+        (
+            {"projections": [{"case": "x", "estimate": {"joules": 1, "basis": {"epochs": "9"}}}]},
+            "projections .* instead",
+        ),
     ],
 )
 def test_a_session_that_was_edited_by_hand_is_refused(edit: Any, complaint: str, save: Any) -> None:
