@@ -67,10 +67,18 @@ def test_kwh_include_pue_and_joules_do_not() -> None:
         ("benches/f.py::test_f[resnet18-stego]", "resnet18-stego"),
         ("f.py::TestA::test_plain", "test_plain"),
         ("f.py::test_f[x[0]]", "x[0]"),
+        ("f.py::TestA::test_f[a::b]", "a::b"),
+        ("folder[1]/f.py::test_f[k.py::v]", "k.py::v"),
     ],
 )
 def test_the_short_id_is_the_bracketed_part_uncut(id: str, short: str) -> None:
     assert Case(id).short_id == short
+
+
+def test_a_case_is_named_by_its_function_and_parameters_without_file_and_class() -> None:
+    case = Case("folder[1]/f.py::TestA::test_f[a::b]")
+    assert (case.function, case.name) == ("test_f", "test_f[a::b]")
+    assert (Case("f.py::test_g").function, Case("f.py::test_g").name) == ("test_g", "test_g")
 
 
 def test_the_weakest_provenance_wins() -> None:

@@ -26,7 +26,7 @@ def plain(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
         def test_plain():
             loaded = [name for name in sys.modules if name.startswith(("energybench.", "torch", "pynvml"))]
             known = {"energybench.plugin", "energybench.errors", "energybench.harness", "energybench.harness.options",
-                     "energybench.harness.declared", "energybench.harness.parsing", "energybench.harness.bridge"}
+                     "energybench.harness.declared", "energybench.harness.parsing", "energybench.harness.bridge", "energybench.harness.hooks"}
             assert set(loaded) <= known, loaded
         """
     )
@@ -49,6 +49,22 @@ def test_a_project_without_cases_sees_and_writes_nothing(
 def test_without_pytest_benchmark_no_store_appears(plain: pytest.Pytester) -> None:
     result = plain.runpytest_subprocess("-p", "energybench.plugin", "-p", "no:benchmark", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
+    assert not (plain.path / ".benchmarks").exists()
+
+
+def test_a_parameter_that_is_called_energy_makes_no_case(plain: pytest.Pytester) -> None:
+    plain.makepyfile(
+        test_physics="""
+        import pytest
+
+        @pytest.mark.parametrize("energy", [1.0, 2.0])
+        def test_level(energy):
+            assert energy > 0
+        """
+    )
+    result = plain.runpytest_subprocess("-p", "energybench.plugin", "-p", "no:cacheprovider", "test_physics.py")
+    result.assert_outcomes(passed=2)
+    assert "energybench" not in result.stdout.str()
     assert not (plain.path / ".benchmarks").exists()
 
 

@@ -23,7 +23,13 @@ def as_run(side: Side, other: Side, rounds: int) -> Merged:
     merged = merge_runs(side.runs, sessions=rounds)
     revision = side.revision
     branch = {"branch": revision.branch} if revision.branch else {}
-    in_turn = {"side": side.name, "ref": revision.ref, "with": other.revision.commit, "rounds": rounds}
+    in_turn = {
+        "side": side.name,
+        "ref": revision.ref,
+        "with": other.revision.commit,
+        "with_sessions": [each.session.get("session") for each in other.runs],
+        "rounds": rounds,
+    }
     run = replace(
         merged.run,
         source=f"{revision.commit[:12]}_ab_{side.name}",

@@ -7,7 +7,7 @@ exit code; seconds, epochs and mean power are compared for show.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,17 @@ from energybench.analysis.noise import canary_change, declared, session_noise
 from energybench.analysis.report import COMPARED, GATING, CompareOptions, Pair, Report, SessionNoise
 from energybench.model import Case, Comparison, Metric, Provenance, Run, Status, Verdict, mean
 
-__all__ = ["ACCURACY", "ENERGY", "METRICS", "CompareOptions", "Pair", "Report", "compare_cases", "compare_runs"]
+__all__ = [
+    "ACCURACY",
+    "ENERGY",
+    "METRICS",
+    "CompareOptions",
+    "Pair",
+    "Report",
+    "compare_cases",
+    "compare_runs",
+    "were_in_turn",
+]
 
 
 def compare_runs(
@@ -62,6 +72,15 @@ def compare_runs(
         notes=(*_run_notes(baseline, candidate), *report.notes),
         baseline=baseline.name,
         candidate=candidate.name,
+    )
+
+
+def were_in_turn(baseline: Run, candidate: Run) -> bool:
+    """Whether the two are the sides of one `energybench ab`: each names the other's sessions beside its own."""
+    sides = (baseline.session, candidate.session)
+    return all(
+        bool(other.get("sessions")) and _mapping(one.get("ab")).get("with_sessions") == other.get("sessions")
+        for one, other in (sides, sides[::-1])
     )
 
 
@@ -212,3 +231,7 @@ def _others(candidate: Run, runs: Iterable[Run]) -> list[Run]:
 
 def _shown(run: Run, key: str) -> Any:
     return run.machine.get(key)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -139,13 +139,16 @@ def _floor(baseline: Case, candidate: Case, *, same_images: bool) -> float:
 
 
 def evaluation_size(case: Case) -> float | None:
-    """Images in the evaluation set: what the rounds recorded as `total`, else the case's facts; None if unknown."""
+    """Images in the evaluation set: what the rounds recorded as `total`, else the case's facts; None if unknown.
+
+    A set holds one image at least; a smaller number is no size.
+    """
     recorded = mean(case.metric("total"))
-    if recorded:
+    if recorded is not None and recorded >= 1:
         return recorded
     for key in EVALUATION_KEYS:
         value = case.facts.get(key)
-        if isinstance(value, (int, float)) and value > 0:
+        if isinstance(value, (int, float)) and value >= 1:
             return float(value)
     return None
 

@@ -103,7 +103,7 @@ class Row:
     @property
     def study(self) -> str:
         """The test function without `test_`: `finetune`."""
-        return self.case.id.rpartition("::")[2].partition("[")[0].removeprefix("test_")
+        return self.case.function.removeprefix("test_")
 
     @property
     def compression(self) -> Mapping[str, Any]:

@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from energybench.commands import compare
-from energybench.commands.arguments import add_storage, share, storage_folder, terminal_width
+from energybench.commands.arguments import add_storage, share, storage_folder
+from energybench.commands.printing import FORMATS, print_reports
 from energybench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def add(commands: Any) -> None:
         "--vary", action="append", default=[], metavar="KEY", help="comparability key that is meant to differ"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 3 where a case is inconclusive")
-    parser.add_argument("--format", choices=compare.FORMATS, default="text", help="as for compare")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="as for compare")
     add_storage(parser)
     parser.set_defaults(command=run, pytest_args=[])
 
@@ -68,6 +68,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from energybench.ab.session import check_arguments
     from energybench.ab.stopping import stops_like_ctrl_c
     from energybench.ab.turns import BASE, HEAD, take_turns
+    from energybench.reports.comparison_view import View
     from energybench.store import check_writable
 
     def say(text: str) -> None:
@@ -97,7 +98,8 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         if stopped or trouble is not None:
             return _ended_early(sides, trouble, options.rounds, storage, say)
         report = _compared(sides, options.rounds, wanted, storage, say)
-    _print(replace(report, notes=(*notes, *report.notes)), options.format, out, err)
+    report = replace(report, notes=(*notes, *report.notes))
+    print_reports([report], options.format, View(), out, err)
     return report.exit_code
 
 
@@ -166,17 +168,6 @@ def _compared(
         candidate=saved[1].name,
         notes=(*base.left_out, *head.left_out, *report.notes),
     )
-
-
-def _print(report: Report, format: str, out: TextIO, err: TextIO) -> None:
-    """As `compare` prints it."""
-    from energybench.reports.comparison_view import View
-
-    compare._print(compare._text([report], format, View(), terminal_width(out)), out)
-    if format == "github":
-        compare._append_summary([report], View(), err)
-    if report.nothing_compared:
-        compare._say(compare._nothing(report), out, err)
 
 
 def _ended_early(

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from energybench.commands.arguments import RUN, add_run, add_storage, share, storage_folder, terminal_width
+from energybench.commands.arguments import RUN, add_run, add_storage, share, storage_folder
+from energybench.commands.printing import FORMATS, exit_code, print_reports
 
 if TYPE_CHECKING:
     from energybench.analysis.report import CompareOptions, Report
     from energybench.model import Metric, Run, Verdict
-    from energybench.reports.comparison_view import View
-
-FORMATS = ("text", "markdown", "json", "csv", "junit", "github")
-GRAVEST_FIRST = (1, 4, 3, 0)
-"""exit codes: of several candidates the first that applies counts"""
 
 
 def add(commands: Any) -> None:
@@ -156,32 +151,20 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     view = View(tuple(options.metric), tuple(options.only), options.sort, options.group_by)
     with _without_collector():
         reports = _reports(options)
-        text = _text(reports, options.format, view, terminal_width(out))
-        _print(text, out)
-    if options.format == "github":
-        _append_summary(reports, view, err)
-    for report in reports:
-        if report.nothing_compared:
-            of = f"{report.candidate}: " if len(reports) > 1 else ""
-            _say(f"{of}{_nothing(report)}", out, err)
+        print_reports(reports, options.format, view, out, err)
     code = exit_code(reports)
     if options.exit_zero and code:
-        _say(f"--exit-zero: exit with 0 instead of {code}.", out, err)
+        out.flush()
+        print(f"energybench: --exit-zero: exit with 0 instead of {code}.", file=err)
         return 0
     return code
-
-
-def exit_code(reports: Sequence[Report]) -> int:
-    """The first of 1, 4, 3 and 0 that is any candidate's."""
-    codes = {report.exit_code for report in reports}
-    return next(code for code in GRAVEST_FIRST if code in codes)
 
 
 def _reports(options: argparse.Namespace) -> list[Report]:
     """One per candidate, with the notes on how the runs were found."""
     from dataclasses import replace
 
-    from energybench.analysis.compare import compare_runs
+    from energybench.analysis.compare import compare_runs, were_in_turn
     from energybench.store import find_run, read_run
 
     wanted = _options(options)
@@ -193,9 +176,14 @@ def _reports(options: argparse.Namespace) -> list[Report]:
     reports = []
     for one in candidates:
         candidate = read_run(one.path)
-        history = () if options.no_history or options.paired else _history(storage, candidate, baseline)
-        report = compare_runs(baseline, candidate, wanted, history=history, shown=_shown(options))
+        in_turn = were_in_turn(baseline, candidate)
+        paired = options.paired or in_turn
+        history = () if options.no_history or paired else _history(storage, candidate, baseline)
+        terms = replace(wanted, paired=paired)
+        report = compare_runs(baseline, candidate, terms, history=history, shown=_shown(options))
         notes = [*found.notes, *one.notes, *report.notes, *_idle_margins(wanted.margins, report)]
+        if in_turn and not options.paired:
+            notes.append("The two runs were measured in turn by `energybench ab`: no noise between sessions.")
         reports.append(replace(report, notes=tuple(dict.fromkeys(notes))))
     return reports
 
@@ -245,61 +233,6 @@ def _idle_margins(margins: Mapping[str, Mapping[str, float]], report: Report) ->
 
     idle = without_case(margins, [pair.case for pair in report.pairs]) if margins else ()
     return [f"The margins of {', '.join(map(repr, idle))} fit no case of these runs."] if idle else []
-
-
-def _text(reports: Sequence[Report], format: str, view: View, width: int) -> str:
-    if format == "markdown":
-        from energybench.reports.markdown import comparison_markdown
-
-        return comparison_markdown(reports, view=view)
-    if format == "json":
-        from energybench.reports.json import comparisons_json
-
-        return comparisons_json(reports, exit_code(reports), view=view)
-    if format == "csv":
-        from energybench.reports.comparison_csv import comparison_csv
-
-        return comparison_csv(reports, view=view)
-    if format == "junit":
-        from energybench.reports.junit import comparison_junit
-
-        return comparison_junit(reports, view=view)
-    if format == "github":
-        from energybench.reports.github import workflow_commands
-
-        return workflow_commands(reports, view=view)
-    from energybench.reports.comparison import comparison_tables
-
-    return comparison_tables(reports, width=width, view=view)
-
-
-def _append_summary(reports: Sequence[Report], view: View, err: TextIO) -> None:
-    """A summary that cannot be written is said, and changes no verdict."""
-    from energybench.reports.github import append_summary
-
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return
-    try:
-        append_summary(reports, Path(path), view=view)
-    except OSError as error:
-        print(f"energybench: the summary cannot be appended to {path}: {error.strerror or error}.", file=err)
-
-
-def _nothing(report: Report) -> str:
-    """The note that says why nothing was compared: it stands on stderr too, for logs that keep nothing else."""
-    return next(note for note in report.notes if note.startswith("No case was compared"))
-
-
-def _say(text: str, out: TextIO, err: TextIO) -> None:
-    out.flush()
-    print(f"energybench: {text}", file=err)
-
-
-def _print(text: str, out: TextIO) -> None:
-    """Print it; what the stream's encoding does not have is written as an escape."""
-    encoding = getattr(out, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=out)
 
 
 @contextmanager

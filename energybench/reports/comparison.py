@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from energybench.analysis.report import Report
 from energybench.reports.comparison_tables import by_group, outcomes, resources, side_by_side, splits, verdicts
 from energybench.reports.comparison_view import EVERYTHING, Row, View, groups, left_out, rows
-from energybench.reports.comparison_words import common_lines, heading, reasons, summary
+from energybench.reports.comparison_words import common_lines, front_lines, heading, reasons, summary
 from energybench.reports.part import Part, as_text
 from energybench.reports.table import render
 
@@ -36,17 +36,21 @@ def comparison_table(report: Report, *, width: int = 80, view: View = EVERYTHING
     parts += [
         "\n".join(common_lines(report)),
         "\n".join(reasons(chosen)),
+        "\n".join(front_lines(report)),
         "\n".join(f"note: {note}" for note in notes),
         summary(report),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def verdict_table(report: Report, *, width: int = 80) -> str:
-    """The first table alone, with what all cases share and the summary: for the end of a session."""
+def verdict_table(report: Report, *, width: int = 80, with_exit: bool = True) -> str:
+    """The first table alone, with what all cases share and the summary: for the end of a session.
+
+    Without `with_exit` the summary says no exit code: pytest has its own.
+    """
     chosen = rows(report)
     table = _text(verdicts(chosen, EVERYTHING), width) if chosen else ""
-    return "\n\n".join(part for part in (table, "\n".join(common_lines(report)), summary(report)) if part)
+    return "\n\n".join(part for part in (table, "\n".join(common_lines(report)), summary(report, with_exit=with_exit)) if part)
 
 
 def _tables(report: Report, view: View, chosen: Sequence[Row]) -> list[Part]:

@@ -153,8 +153,9 @@ def groups(report: Report, view: View, chosen: Sequence[Row]) -> tuple[Group, ..
 
 def shown_names(pairs: Sequence[Pair]) -> dict[str, str]:
     """Case id -> bracketed part; where two cases share it, what stands before it up to the file; else the whole id."""
-    shorts = {pair.case: _short(pair) for pair in pairs}
-    longer = {id: _without_file(id) for id in shorts}
+    cases = {pair.case: pair.candidate or pair.baseline for pair in pairs}
+    shorts = {id: id if case is None else case.short_id for id, case in cases.items()}
+    longer = {id: id if case is None else case.name for id, case in cases.items()}
     short_counts, long_counts = Counter(shorts.values()), Counter(longer.values())
     return {
         id: short if short_counts[short] == 1 else longer[id] if long_counts[longer[id]] == 1 else id
@@ -239,14 +240,3 @@ def _group(case: Case | None, group_by: str) -> str:
     declared = case.facts.get("workload")
     sources = [case.params, declared if isinstance(declared, Mapping) else {}]
     return next((str(s[key]) for s in sources for key in (group_by, f"{group_by}_name") if s.get(key)), _NOT_STATED)
-
-
-def _short(pair: Pair) -> str:
-    case = pair.candidate or pair.baseline
-    return pair.case if case is None else case.short_id
-
-
-def _without_file(id: str) -> str:
-    """`test_f[a::b]` of `benches/x.py::test_f[a::b]`: parameters may hold `::` themselves."""
-    head, bracket, inside = id.partition("[")
-    return head.rpartition("::")[2] + bracket + inside

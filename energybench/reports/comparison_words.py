@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from energybench.analysis.fronts import front_changes
 from energybench.analysis.report import GATING, Report, SessionNoise, Shift
 from energybench.model import Comparison, Verdict
-from energybench.reports.comparison_view import GRAVEST_FIRST, Mean, Row, geometric_mean, mean_points
+from energybench.reports.comparison_view import GRAVEST_FIRST, Mean, Row, geometric_mean, mean_points, shown_names
 from energybench.units import energy, percent
 
 SAID_ALWAYS = (Verdict.REGRESSED, Verdict.NOT_COMPARABLE, Verdict.MISSING, Verdict.INCONCLUSIVE, Verdict.NEW)
@@ -118,6 +119,26 @@ def common_lines(report: Report) -> list[str]:
     return [f"{line[0].upper()}{line[1:]}." for line in lines]
 
 
+def front_lines(report: Report) -> list[str]:
+    """How the fronts of energy and accuracy moved, a line per group in which they did; empty where there is none."""
+    changes = front_changes(report)
+    if not changes:
+        return []
+    names = shown_names(report.pairs)
+
+    def named(ids: Sequence[str]) -> str:
+        return ", ".join(names[id] for id in ids)
+
+    lines = []
+    for change in changes:
+        moves = [f"{named(ids)} {verb}" for ids, verb in ((change.joined, "joined"), (change.left, "left")) if ids]
+        if moves:
+            lines.append(f"Pareto front of energy and accuracy, {change.group}, by the means: {'; '.join(moves)}")
+    several = f"all {len(changes)} groups" if len(changes) > 1 else changes[0].group
+    same = f"Pareto front of energy and accuracy, by the means: the same cases as before in {several}"
+    return [f"{line}." for line in lines or [same]]
+
+
 def reasons(chosen: Iterable[Row]) -> list[str]:
     """One line per verdict on energy or accuracy that is not plainly good, the gravest first."""
     found = [(row.name, comparison) for row in chosen for comparison in row.shown if comparison.metric in GATING]
@@ -138,7 +159,7 @@ def mean_text(comparisons: Sequence[Comparison], metric: str) -> str:
     return "" if mean is None else f"geometric mean {_ratio(mean)}"
 
 
-def summary(report: Report) -> str:
+def summary(report: Report, *, with_exit: bool = True) -> str:
     """One sentence: how many cases were compared, what came of them, the mean change, the exit code."""
     both = sum(pair.baseline is not None and pair.candidate is not None for pair in report.pairs)
     lines = [f"{_cases(both)} in both runs:"]
@@ -151,7 +172,8 @@ def summary(report: Report) -> str:
     outcome = OUTCOMES[report.exit_code]
     if report.nothing_compared:
         outcome = "nothing was compared, so nothing passes"
-    return f"{' '.join(lines)} {outcome} (exit {report.exit_code})."
+    code = f" (exit {report.exit_code})" if with_exit else ""
+    return f"{' '.join(lines)} {outcome}{code}."
 
 
 def heading(report: Report) -> str:

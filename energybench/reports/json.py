@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from energybench.analysis.fronts import front_changes
 from energybench.analysis.metrics import METRICS
 from energybench.analysis.report import Report
 from energybench.model import Comparison
@@ -50,6 +51,10 @@ def _document(report: Report, view: View) -> dict[str, Any]:
         "shift": None if report.shift is None else _plain(asdict(report.shift)),
         "canary": report.canary,
         "noise": None if report.noise is None else _plain(asdict(report.noise)),
+        "fronts": [
+            {"group": change.group, "baseline": list(change.baseline), "candidate": list(change.candidate)}
+            for change in front_changes(report)
+        ],
         "notes": list(report.notes),
     }
     if view.group_by in ("model", "compressor"):

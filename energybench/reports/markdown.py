@@ -9,7 +9,7 @@ from dataclasses import replace
 from energybench.analysis.report import Report
 from energybench.reports.comparison_tables import by_group, side_by_side, verdicts
 from energybench.reports.comparison_view import EVERYTHING, Row, View, groups, left_out, rows
-from energybench.reports.comparison_words import common_lines, heading, reasons, summary
+from energybench.reports.comparison_words import common_lines, front_lines, heading, reasons, summary
 from energybench.reports.part import Part, as_markdown
 from energybench.reports.table import Column
 
@@ -51,7 +51,7 @@ def code(text: str) -> str:
 
 
 def _blocks(report: Report, view: View, chosen: Sequence[Row]) -> list[str]:
-    lines = [*common_lines(report), *reasons(chosen)]
+    lines = [*common_lines(report), *reasons(chosen), *front_lines(report)]
     notes = [f"note: {note}" for note in (*report.notes, *left_out(report, view, chosen))]
     found = groups(report, view, chosen) if view.group_by and chosen else ()
     parts = by_group(found, view, whole=True) if found else [verdicts(chosen, view, whole=True)] if chosen else []

@@ -42,14 +42,12 @@ def entry(case: Case, *, group: str | None = None) -> dict[str, Any]:
     """
     if not case.rounds:
         raise StoreError(f"{case.id}: no round was finished, so there is nothing to store.")
-    name = case.id.rpartition("::")[2] if "[" not in case.id else _name_with_brackets(case.id)
-    inside = name.partition("[")[2].removesuffix("]")
     return {
         "group": group,
-        "name": name,
+        "name": case.name,
         "fullname": case.id,
         "params": strict(case.params) if case.params else None,
-        "param": inside or None,
+        "param": case.short_id if case.short_id != case.name else None,
         "extra_info": {"energybench": case_record(case)},
         "options": dict(_OPTIONS),
         "stats": timing_stats(case.seconds),
@@ -141,12 +139,6 @@ def _quartiles(data: Sequence[float]) -> tuple[float, float]:
     if rest == 1:
         return 0.25 * data[n - 1] + 0.75 * data[n], 0.75 * data[3 * n] + 0.25 * data[3 * n + 1]
     return 0.75 * data[n] + 0.25 * data[n + 1], 0.25 * data[3 * n + 1] + 0.75 * data[3 * n + 2]
-
-
-def _name_with_brackets(id: str) -> str:
-    """`test_x[a::b]` of `f.py::test_x[a::b]`: parameters may hold `::` themselves."""
-    head, bracket, inside = id.partition("[")
-    return head.rpartition("::")[2] + bracket + inside
 
 
 def _this_machine() -> dict[str, Any]:

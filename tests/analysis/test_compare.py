@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from energybench.analysis.compare import ACCURACY, ENERGY, METRICS, CompareOptions, Report, compare_cases, compare_runs
+from energybench.analysis.compare import (
+    ACCURACY,
+    ENERGY,
+    METRICS,
+    CompareOptions,
+    Report,
+    compare_cases,
+    compare_runs,
+    were_in_turn,
+)
 from energybench.analysis.report import GATING
 from energybench.model import Case, Comparison, Domain, Mark, Provenance, Round, Run, Status, Verdict, Window
 
@@ -308,3 +317,21 @@ def test_an_inconclusive_verdict_says_what_settling_it_would_cost(make_case: Any
     assert re.search(
         r"about \d+ rounds a side would settle it \(\d+ more of the candidate: [\d.]+ MJ and ", found.reason
     )
+
+
+def _side(sessions: list[str], others: list[str]) -> Run:
+    return Run("x.json", session={"sessions": sessions, "ab": {"with_sessions": others}})
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "in_turn"),
+    [
+        (_side(["a", "c"], ["b", "d"]), _side(["b", "d"], ["a", "c"]), True),
+        (_side(["a", "c"], ["b", "d"]), _side(["b", "e"], ["a", "c"]), False),
+        (_side(["a", "c"], ["b", "d"]), Run("x.json", session={"sessions": ["b", "d"]}), False),
+        (Run("x.json"), Run("y.json"), False),
+        (Run("x.json", session={"ab": {"with_sessions": None}}), Run("y.json", session={"ab": None}), False),
+    ],
+)
+def test_the_sides_of_one_ab_are_told_by_their_sessions(baseline: Run, candidate: Run, in_turn: bool) -> None:
+    assert were_in_turn(baseline, candidate) is in_turn

@@ -8,13 +8,14 @@ import pytest
 
 from energybench.analysis.compare import CompareOptions, compare_cases
 from energybench.analysis.report import Report, SessionNoise, Shift
-from energybench.model import Comparison, Verdict
+from energybench.model import Case, Comparison, Verdict
 from energybench.reports.comparison_words import (
     common_lines,
     describe,
     describe_all,
     describe_noise,
     describe_shift,
+    front_lines,
     interval_text,
     mean_text,
     summary,
@@ -107,3 +108,16 @@ def test_the_summary_counts_each_metric_and_gives_the_mean_change(make_case: Any
     )
     assert mean_text(report.comparisons, "accuracy") == "mean +0.00 points"
     assert mean_text((), "energy") == ""
+
+
+def test_a_case_that_joined_or_left_the_front_is_named_with_its_model(make_case) -> None:
+    def case(name: str, joules: float) -> Case:
+        return make_case(f"r-{name}", (joules,) * 3, accuracy=(0.9,) * 3, params={"model": "r"})
+
+    old = [case("none", 10.0), case("prune", 9.0)]
+    moved = front_lines(compare_cases(old, [case("none", 8.0), case("prune", 9.0)]))
+    assert moved == ["Pareto front of energy and accuracy, f r, by the means: r-none joined; r-prune left."]
+    assert front_lines(compare_cases(old, old)) == [
+        "Pareto front of energy and accuracy, by the means: the same cases as before in f r."
+    ]
+    assert front_lines(compare_cases(old[:1], old[:1])) == []
