@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from energybench.harness.budget import projected_failure
@@ -27,6 +28,7 @@ from energybench.reports.projections import progress, with_interval
 
 if TYPE_CHECKING:
     from energybench.estimators.step import EarlyStopping
+    from energybench.estimators.step.spread import Scatter
     from energybench.harness.engine import Sweep
 
 TIGHT = 0.05
@@ -92,6 +94,19 @@ class Watch:
         self._thread = threading.get_ident()
         self.projected: Projected | None = None
         """why the round is to end, once it is"""
+        self.estimate: Estimate | None = None
+        """what was last projected; None where that is only a bound"""
+
+    @cached_property
+    def _scatter(self) -> Scatter:
+        """How far epochs scattered in the rounds that this session has finished."""
+        from energybench.estimators.step.epochs import epochs_of, joules_of
+        from energybench.estimators.step.spread import NEWEST, learnt
+
+        case = self._frozen
+        rounds = [round for other in self._sweep.cases.values() for round in other.rounds.values()]
+        rounds.sort(key=lambda round: round.started)
+        return learnt([joules for round in rounds[-NEWEST:] if (joules := joules_of(epochs_of(case, round)))])
 
     @contextmanager
     def lap(self, label: str) -> Iterator[Callable[[Window], None]]:
@@ -137,6 +152,7 @@ class Watch:
         if estimate is None:
             return ""
         at_most = plan.patience is not None and not predicts
+        self.estimate = None if at_most else estimate
         if not at_most and not (predicts and seen < FEWEST_LOSSES):
             self._judge(estimate, so_far)
         return f"at the end {'at most ' if at_most else ''}{self._in_words(estimate, so_far.seconds)}"
@@ -150,7 +166,7 @@ class Watch:
         try:
             if predicts and plan.patience is not None:
                 planned = EarlyStopping(plan.patience, plan.min_delta, plan.epochs)
-            estimate = Projection().after(self._training.epochs(), planned)
+            estimate = Projection(scatter=self._scatter).after(self._training.epochs(), planned)
         except TooEarlyError:
             return None
         except EstimateError as error:

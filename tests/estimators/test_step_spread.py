@@ -11,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from energybench.estimators.step.spread import DECLARED, DECLARED_DF, WANDERING, Part, below, error_of_sum, quantile
+from energybench.estimators.step.spread import (
+    ASSUMED,
+    DECLARED,
+    DECLARED_DF,
+    NEWEST,
+    WANDERING,
+    Part,
+    Scatter,
+    below,
+    error_of_sum,
+    learnt,
+    quantile,
+)
 
 WINDOWS = st.lists(st.floats(90, 110), min_size=1, max_size=12)
 
@@ -96,3 +108,35 @@ def test_the_interval_covers_nine_of_ten_sums_or_somewhat_more(step: float) -> N
         error = math.fsum(rest) - len(rest) * math.fsum(window) / len(window)
         inside += abs(error) <= quantile(error_of_sum(window, len(rest)), 0.95)
     assert 0.85 <= inside / 200 <= 1
+
+
+def scattered(relative: float, count: int, seed: int = 0) -> list[list[float]]:
+    chance = random.Random(seed)
+    return [[200.0, *(100 * (1 + relative * chance.gauss(0, 1)) for _ in range(4))] for _ in range(count)]
+
+
+def test_the_scatter_of_earlier_trainings_is_learnt_without_their_first_epochs() -> None:
+    found = learnt(scattered(0.05, 60))
+    assert found.relative == pytest.approx(0.05, rel=0.15)
+    assert (found.df, found.trainings) == (DECLARED_DF, 60)
+    assert found.said == f"the {100 * found.relative:.2g} % of 60 earlier trainings is taken"
+
+
+@pytest.mark.parametrize(
+    "trainings", [[], scattered(0.05, 5), [[100.0, 90.0]] * 20, [[200.0, 100.0, 100.0, 100.0]] * 20]
+)
+def test_what_tells_no_scatter_leaves_the_declared_one(trainings: list[list[float]]) -> None:
+    assert learnt(trainings) == ASSUMED
+    assert ASSUMED.said == "2 % is assumed"
+
+
+def test_only_the_newest_trainings_count() -> None:
+    quiet, busy = scattered(0.01, 500), scattered(0.08, NEWEST, seed=1)
+    assert learnt([*quiet, *busy]) == learnt(busy)
+    assert learnt([*busy, *quiet]).relative == pytest.approx(0.01, rel=0.15)
+
+
+def test_a_busy_machine_widens_the_interval_in_proportion_where_nothing_else_is_known() -> None:
+    declared = error_of_sum([100.0], 5)
+    wide = error_of_sum([100.0], 5, scatter=Scatter(3 * DECLARED, DECLARED_DF, 30))
+    assert [part.scale for part in wide] == pytest.approx([3 * part.scale for part in declared])

@@ -11,6 +11,7 @@ from energybench.commands.arguments import RUN, add_pue, add_storage, storage_fo
 
 if TYPE_CHECKING:
     from energybench.estimators.step.recorded import Recorded
+    from energybench.estimators.step.spread import Scatter
     from energybench.estimators.step.stopping import EarlyStopping
 
 
@@ -82,8 +83,8 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from energybench.estimators.step.projection import Projection
     from energybench.reports.estimate import estimate_json, step_text
 
-    given, pue = _recorded(options, err)
-    rule = Projection(options.epochs, options.window, options.skip, options.form, source=given.source)
+    given, pue, scatter = _recorded(options, err)
+    rule = Projection(options.epochs, options.window, options.skip, options.form, source=given.source, scatter=scatter)
     projected = rule.after(given.epochs, _rule(options), power=given.power, ahead=dict(options.change))
     projected = replace(
         projected,
@@ -97,19 +98,21 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     return 0
 
 
-def _recorded(options: argparse.Namespace, err: TextIO) -> tuple[Recorded, float | None]:
-    """What was metered, and the PUE to show watt-hours with; None for a CSV without --pue."""
+def _recorded(options: argparse.Namespace, err: TextIO) -> tuple[Recorded, float | None, Scatter]:
+    """What was metered, the PUE to show watt-hours with (None for a CSV without --pue), and how far epochs scatter."""
     from energybench.errors import UsageError
     from energybench.estimators.step.recorded import read_csv, read_power, with_power
+    from energybench.estimators.step.spread import ASSUMED
 
     pue: float | None = options.pue
+    scatter = ASSUMED
     if options.source.endswith(".csv"):
         for name in ("case", "round"):
             if getattr(options, name) is not None:
                 raise UsageError(f"--{name} chooses from a stored run; {options.source} is a CSV file.")
         given = read_csv(Path(options.source), options.seen)
     else:
-        from energybench.estimators.step.stored import find_case, recorded
+        from energybench.estimators.step.stored import find_case, recorded, scatter_of
         from energybench.store import find_run, read_run
 
         found = find_run(options.source, storage_folder(options), any_status=True)
@@ -118,12 +121,13 @@ def _recorded(options: argparse.Namespace, err: TextIO) -> tuple[Recorded, float
         stored = read_run(found.path)
         case = find_case(stored, options.case)
         given = recorded(stored, case, options.round)
+        scatter = scatter_of(stored, case)
         pue = case.pue if pue is None else pue
     if options.power is not None:
         given = with_power(given, read_power(options.power))
     if options.seen is not None:
         given = given.upto(options.seen)
-    return given, pue
+    return given, pue, scatter
 
 
 def _rule(options: argparse.Namespace) -> EarlyStopping | None:

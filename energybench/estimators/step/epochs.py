@@ -60,6 +60,14 @@ def checked(epochs: Sequence[Epoch], source: str = "") -> tuple[float, ...]:
     return tuple(joules)
 
 
+def joules_of(epochs: Sequence[Epoch]) -> tuple[float, ...]:
+    """Joules of each epoch, none where one has no energy or an impossible one."""
+    try:
+        return checked(epochs)
+    except EstimateError:
+        return ()
+
+
 def is_running_total(joules: Sequence[float]) -> bool:
     """Whether four values or more look like k times the first: every step about as large as the first value."""
     if len(joules) < 4:

@@ -24,7 +24,7 @@ from energybench.analysis.stats import t_tail
 from energybench.estimators import EstimateError
 from energybench.estimators.step.epochs import Epoch, changes, checked
 from energybench.estimators.step.power import Power
-from energybench.estimators.step.spread import DECLARED, Part, error_of_sum, quantile
+from energybench.estimators.step.spread import ASSUMED, Part, Scatter, error_of_sum, quantile
 from energybench.estimators.step.stopping import EarlyStopping, Length, length
 from energybench.estimators.step.window import Window, find_window
 from energybench.model import Estimate
@@ -50,6 +50,8 @@ class Projection:
     """of the two-sided prediction interval"""
     source: str = ""
     """what the epochs are of, for messages"""
+    scatter: Scatter = ASSUMED
+    """of epochs on this machine, as earlier trainings showed it or as it is declared"""
 
     def after(
         self,
@@ -87,13 +89,13 @@ class Projection:
             by_power = watts * (before_s + (number.mean - window.first) * mean_s)
             total_j, apart = by_power, abs(by_power - total_j)
         before = joules[window.first - 1] if window.first else None
-        mixture = _errors(inside, number, len(seen), apart, before)
+        mixture = _errors(inside, number, len(seen), apart, before, self.scatter)
         tail = (1 - self.confidence) / 2
         high = quantile(mixture, 1 - tail)
         low = -high if len(number.likely) == 1 else quantile(mixture, tail)  # symmetric unless their number is guessed
         warnings = (
             *window.warnings,
-            *_doubts(seen, joules, window),
+            *_doubts(seen, joules, window, self.scatter),
             *(
                 f"{what} changes at epoch {at}, behind the window"
                 for at, what in sorted(ahead.items())
@@ -108,6 +110,8 @@ class Projection:
             "window": [window.first + 1, window.end],
             "window_mean_j": mean_j,
             "window_cv": _cv(inside),
+            "scatter": self.scatter.relative,
+            "scatter_from": self.scatter.trainings,
             "stable_by": window.found,
             "seconds": seconds,
             "power_w": watts,
@@ -154,13 +158,15 @@ def width(estimate: Estimate) -> float:
     return (estimate.interval[1] - estimate.interval[0]) / 2 / estimate.joules
 
 
-def _errors(inside: Sequence[float], number: Length, seen: int, apart: float, before: float | None) -> list[Part]:
+def _errors(
+    inside: Sequence[float], number: Length, seen: int, apart: float, before: float | None, scatter: Scatter
+) -> list[Part]:
     """The error of the projection: of the epochs left, and of how many they are."""
     mean_j = math.fsum(inside) / len(inside)
     return [
         Part(share * part.weight, (epochs - number.mean) * mean_j, math.hypot(part.scale, apart), part.df)
         for epochs, share in _thinned(number)
-        for part in error_of_sum(inside, epochs - seen, before)
+        for part in error_of_sum(inside, epochs - seen, before, scatter)
     ]
 
 
@@ -198,12 +204,12 @@ def _cv(inside: Sequence[float]) -> float | None:
     return math.sqrt(math.fsum((value - mean_j) ** 2 for value in inside) / (len(inside) - 1)) / mean_j
 
 
-def _doubts(seen: Sequence[Epoch], joules: Sequence[float], window: Window) -> list[str]:
+def _doubts(seen: Sequence[Epoch], joules: Sequence[float], window: Window, scatter: Scatter) -> list[str]:
     """What a reader must know of the window."""
     said = []
     if window.size == 1:
         beside = " beside the one before it" if window.first else ""
-        said.append(f"the window is one epoch, which has no spread: {100 * DECLARED:g} % is assumed{beside}")
+        said.append(f"the window is one epoch, which has no spread: {scatter.said}{beside}")
     for index in range(window.first + 1, window.end):
         change = changes(seen[index - 1], seen[index])
         if change:
@@ -213,7 +219,7 @@ def _doubts(seen: Sequence[Epoch], joules: Sequence[float], window: Window) -> l
         if change:
             said.append(f"{change} at epoch {index + 1}, behind the window")
     behind, inside = joules[window.end :], joules[window.first : window.end]
-    if behind and _differ(inside, behind):
+    if behind and _differ(inside, behind, scatter):
         ratio = math.fsum(behind) / len(behind) / (math.fsum(inside) / len(inside)) - 1
         said.append(
             f"the {len(behind)} epochs behind the window cost {100 * ratio:+.1f} % beside it, and the rest is "
@@ -222,12 +228,13 @@ def _doubts(seen: Sequence[Epoch], joules: Sequence[float], window: Window) -> l
     return said
 
 
-def _differ(inside: Sequence[float], behind: Sequence[float]) -> bool:
+def _differ(inside: Sequence[float], behind: Sequence[float], scatter: Scatter) -> bool:
     """Whether two stretches differ beyond the prediction interval of the first (1 %)."""
     error = math.fsum(behind) - len(behind) * math.fsum(inside) / len(inside)
     return (
         math.fsum(
-            part.weight * 2 * t_tail(abs(error) / part.scale, part.df) for part in error_of_sum(inside, len(behind))
+            part.weight * 2 * t_tail(abs(error) / part.scale, part.df)
+            for part in error_of_sum(inside, len(behind), scatter=scatter)
         )
         < 0.01
     )

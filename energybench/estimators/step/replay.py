@@ -14,6 +14,7 @@ from statistics import median
 from energybench.estimators import EstimateError
 from energybench.estimators.step.epochs import Epoch, checked, epochs_of
 from energybench.estimators.step.projection import CONFIDENCE, Projection
+from energybench.estimators.step.spread import learnt
 from energybench.model import Case, Run, Status
 
 SHARES = (0.2, 0.4, 0.6, 0.8)
@@ -80,11 +81,15 @@ def replays(run: Run, rated_w: Callable[[Case], float | None] = lambda case: Non
 
 
 def score(trainings: Sequence[Replay], share: float, window: int | None = None) -> Score:
-    """STEP with a window of `window` epochs (None: all stable ones) when `share` of the epochs had ended."""
+    """STEP with a window of `window` epochs (None: all stable ones) when `share` of the epochs had ended.
+
+    How far epochs scatter it learns from the trainings before each, in the order in which they are given.
+    """
     step, so_far, rated, covered = [], [], [], 0
-    rule = Projection(window=window, confidence=CONFIDENCE)
-    for training in trainings:
+    joules = [checked(training.epochs, training.name) for training in trainings]
+    for index, training in enumerate(trainings):
         epochs, seen, total = training.epochs, training.seen(share), training.total_j
+        rule = Projection(window=window, confidence=CONFIDENCE, scatter=learnt(joules[:index]))
         try:
             said = rule.after(epochs[:seen], len(epochs))
         except EstimateError:

@@ -7,9 +7,10 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 
 from energybench.estimators import EstimateError
-from energybench.estimators.step.epochs import epochs_of
+from energybench.estimators.step.epochs import epochs_of, joules_of
 from energybench.estimators.step.power import Power
 from energybench.estimators.step.recorded import Recorded
+from energybench.estimators.step.spread import Scatter, learnt
 from energybench.model import Case, Mark, Provenance, Round, Run
 from energybench.store import read_trace, trace_path
 
@@ -35,6 +36,12 @@ def find_case(run: Run, ref: str | None) -> Case:
     raise EstimateError(
         f"{run.name} has {len(found)} cases{f' like {ref!r}' if ref else ''}: {shown}. Name one: --case ID."
     )
+
+
+def scatter_of(run: Run, case: Case) -> Scatter:
+    """How far epochs scattered in the other cases of the run; the declared scatter where they tell nothing."""
+    others = [(other, round) for other in run.cases if other.id != case.id for round in other.rounds]
+    return learnt([joules for other, round in others if (joules := joules_of(epochs_of(other, round)))])
 
 
 def recorded(run: Run, case: Case, number: int | None = None) -> Recorded:
