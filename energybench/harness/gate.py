@@ -79,10 +79,12 @@ class Gate(pytest.Item):
                 f"{case} is in the baseline {name} and not in this run. Renamed or removed? "
                 "Then store a new baseline; a case that is not measured cannot pass."
             )
-        if not self.sweep.cases[case].rounds:
-            raise GateFailedError(
-                f"{case}: nothing was measured in this session (skipped, failed or disabled), so nothing passes"
-            )
+        measured = self.sweep.cases[case]
+        if not measured.rounds:
+            why = "skipped, failed or disabled"
+            if measured.projected is not None:
+                why = f"its first round was ended early: {measured.projected.reason}"
+            raise GateFailedError(f"{case}: no round was finished in this session ({why}), so nothing passes")
         from energybench.reports.comparison_words import describe_all
         from energybench.reports.junit import properties
 
