@@ -20,11 +20,11 @@ from energybench.analysis.interactions_ranks import RankCorrelation, rank_correl
 from energybench.analysis.interactions_runs import (
     MEASURE,
     doubts,
-    labels,
     protocol_of,
     refuse_other_work,
     refuse_two_kinds,
 )
+from energybench.analysis.labels import labels
 from energybench.errors import UsageError
 from energybench.model import Run
 

@@ -1,8 +1,7 @@
-"""Which runs and cells may stand in one table, what they are called there, and what a reader must know of them."""
+"""Which runs and cells may stand in one table, and what a reader must know of them."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from energybench.analysis.interactions_cells import PROTOCOLS, Cell, data_of, is_candidate, kind_of
@@ -12,22 +11,6 @@ from energybench.model import Run
 
 MEASURE = "Measure with `pytest benches/ --energy-study environment --energy-interleave`"
 """what to do where cells are missing"""
-
-
-def labels(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: the file's, with as many of its folders as tell it from the others."""
-    files = Counter(run.source for run in runs)
-    sessions = Counter(run.session.get("session") or run.source for run in runs)
-    twice = next(
-        (r.name for r in runs if files[r.source] > 1 or sessions[r.session.get("session") or r.source] > 1), None
-    )
-    if twice is not None:
-        raise UsageError(f"{twice} was given twice, or a copy of it; name each session once.")
-    paths = [[*run.source.replace("\\", "/").split("/")[:-1], run.name] for run in runs]
-    depth = 1
-    while len({tuple(path[-depth:]) for path in paths}) < len(paths) and depth < max(map(len, paths)):
-        depth += 1
-    return ["/".join(path[-depth:]) for path in paths]
 
 
 def protocol_of(runs: Mapping[str, Run]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from energybench.analysis.comparability import differences
 from energybench.analysis.decompose import decompose
+from energybench.analysis.labels import labels
 from energybench.analysis.row import Row, mapping, ratio_of, workload
 from energybench.errors import UsageError
 from energybench.model import Case, Run, Window
@@ -53,7 +54,8 @@ def study_table(runs: Run | Sequence[Run]) -> Study:
     every = (runs,) if isinstance(runs, Run) else tuple(runs)
     rows: list[Row] = []
     capacity: list[tuple[str, Case]] = []
-    for run, label in zip(every, _labels(every), strict=True):
+    names = labels(every)
+    for run, label in zip(every, names, strict=True):
         cases = [case for case in run.cases if is_study_case(case)]
         if not cases:
             raise UsageError(
@@ -64,7 +66,7 @@ def study_table(runs: Run | Sequence[Run]) -> Study:
         shown = [case for case in cases if workload(case)["protocol"] != CAPACITY]
         bands = _bands(shown)
         rows += [_row(label, case, shown, bands.get(str(workload(case)["model"]))) for case in shown]
-    return Study(dict(zip(_labels(every), every, strict=True)), tuple(rows), tuple(capacity))
+    return Study(dict(zip(names, every, strict=True)), tuple(rows), tuple(capacity))
 
 
 def is_study_case(case: Case) -> bool:
@@ -176,17 +178,3 @@ def _sum(values: Iterable[float | None]) -> float | None:
     every = list(values)
     known = [value for value in every if value is not None]
     return math.fsum(known) if known and len(known) == len(every) else None
-
-
-def _labels(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: the file's, with its folder where two files have one name."""
-    sources = [run.source for run in runs]
-    twice = next((run.name for run in runs if sources.count(run.source) > 1), None)
-    if twice is not None:
-        raise UsageError(f"{twice} was given twice; name each run once.")
-    names = [run.name for run in runs]
-    folders = [run.source.replace("\\", "/").split("/")[-2:-1] for run in runs]
-    return [
-        "/".join([*folder, name]) if names.count(name) > 1 else name
-        for folder, name in zip(folders, names, strict=True)
-    ]
