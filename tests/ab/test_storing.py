@@ -43,7 +43,8 @@ def test_a_side_is_stored_under_its_commit_with_the_traces_of_its_sessions(sides
     run = read_run(saved.source)
     assert run.cases[0].joules() == (100.0, 101.0)
     assert run.commit == {**run.commit, "id": OLD, "branch": "main", "dirty": False}
-    assert run.session["ab"] == {"side": "base", "ref": "main", "with": NEW, "rounds": 2}
+    in_turn = {"side": "base", "ref": "main", "with": NEW, "with_sessions": ["head0", "head1"], "rounds": 2}
+    assert run.session["ab"] == in_turn
     assert run.session["trace"] == {
         "file": "base0.trace.csv",
         "hz": 1.0,

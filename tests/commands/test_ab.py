@@ -15,10 +15,7 @@ from typing import Any
 
 import pytest
 
-from energybench.analysis.compare import CompareOptions, compare_cases
 from energybench.cli import main
-from energybench.commands.ab import _print
-from energybench.commands.compare import FORMATS
 from energybench.store import find_run
 
 
@@ -90,12 +87,14 @@ def test_a_slower_head_is_named_and_stored_as_regressed_so_that_it_is_never_late
     runs = git_project.runs("elsewhere")
     assert (report["baseline"], report["candidate"]) == tuple(runs)
     assert [document["energybench"]["status"] for document in runs.values()] == ["ok", "regressed"]
+    sessions = [document["energybench"]["sessions"] for document in runs.values()]
     assert [document["energybench"]["ab"] for document in runs.values()] == [
-        {"side": "base", "ref": slower[0], "with": slower[1], "rounds": 2},
-        {"side": "head", "ref": slower[1], "with": slower[0], "rounds": 2},
+        {"side": "base", "ref": slower[0], "with": slower[1], "with_sessions": sessions[1], "rounds": 2},
+        {"side": "head", "ref": slower[1], "with": slower[0], "with_sessions": sessions[0], "rounds": 2},
     ]
     again, out, _ = energybench("compare", "*_ab_base", "*_ab_head", "--storage", "elsewhere")
     assert (again, "energy regressed" in " ".join(out.split())) == (1, True)
+    assert "note: The two runs were measured in turn by `energybench ab`: no noise between sessions." in out
     assert find_run("latest", git_project.path / "elsewhere").path.stem == next(iter(runs))
 
 
@@ -237,26 +236,6 @@ def test_what_is_to_be_kept_is_kept_and_said(git_project: Any) -> None:
     for name in ("base", "head"):
         git_project.git("worktree", "remove", "--force", str(folder / name))
     shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_the_verdict_is_told_in_every_format_of_compare(
-    make_case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
-) -> None:
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    joules = (100.0, 101.0, 99.0)
-    sides = [make_case("slow", joules)], [make_case("slow", [2 * j for j in joules])]
-    out, err = io.StringIO(), io.StringIO()
-    _print(compare_cases(*sides, CompareOptions(paired=True)), format, out, err)
-    assert "regressed" in out.getvalue()
-    assert err.getvalue() == ""
-    assert (tmp_path / "summary.md").exists() == (format == "github")
-
-
-def test_that_nothing_was_compared_stands_on_stderr_too(make_case: Any) -> None:
-    out, err = io.StringIO(), io.StringIO()
-    _print(compare_cases([make_case("a")], [make_case("b")]), "text", out, err)
-    assert err.getvalue().startswith("energybench: No case was compared")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
