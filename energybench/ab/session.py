@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from energybench.errors import StoreError, UsageError
@@ -88,6 +89,11 @@ def check_arguments(args: Sequence[str], top: Path | None = None) -> None:
 
     Such a path would measure the tree instead of the checkout.
     """
+    if "-pno:benchmark" in args or ("-p", "no:benchmark") in pairwise(args):
+        raise UsageError(
+            "-p no:benchmark behind `--`: each session gets a store of its own through pytest-benchmark's "
+            "--benchmark-storage. Drop it."
+        )
     for word in args:
         name = word.partition("=")[0]
         if name in _OURS:

@@ -21,6 +21,13 @@ def test_what_every_session_is_given_cannot_be_given_again(word: str) -> None:
         check_arguments(["benches", word])
 
 
+@pytest.mark.parametrize("words", [["-p", "no:benchmark"], ["-pno:benchmark"]])
+def test_without_pytest_benchmark_a_session_has_no_store_of_its_own(words: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"^-p no:benchmark behind `--`: .* Drop it\.$"):
+        check_arguments(["benches", *words])
+    check_arguments(["benches", "-p", "no:cacheprovider"])
+
+
 def test_a_path_into_the_own_tree_is_refused_and_others_are_not(tmp_path: Path) -> None:
     check_arguments(["benches", "-k", "a or b", "--energy-warmup=1", "/elsewhere/x.json"], tmp_path / "tree")
     with pytest.raises(UsageError, match="would be measured for both sides"):
