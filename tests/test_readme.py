@@ -1,4 +1,4 @@
-"""The README is executed: its example, its commands and its options are the program's."""
+"""The manual is executed: its examples, its commands and its options are the program's."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from energybench.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ("metering.md", "verdicts.md", "studies.md", "ci.md")
+"""what README.md leads to for details; the reference (docs/reference.py) is made, and held by tests/test_reference.py"""
+MANUAL = "\n".join([README, *((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)])
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", MANUAL, re.MULTILINE | re.DOTALL)
 
 
 COMMANDS = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines() if line[:2] == "$ "]
@@ -76,7 +79,7 @@ def test_the_two_set_up_commands_are_single_lines_that_install_with_the_pins() -
         assert "pytest" in line.rpartition("&&")[2]
 
 
-def test_the_readme_names_every_option_and_no_other() -> None:
+def test_the_manual_names_every_option_and_no_other() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--help", "-p", "no:cacheprovider"],
         cwd=ROOT,
@@ -85,7 +88,7 @@ def test_the_readme_names_every_option_and_no_other() -> None:
         check=True,
     )
     offered = set(re.findall(r"^\s+(--energy-[a-z-]+)", done.stdout, re.MULTILINE))
-    named = set(re.findall(r"--energy-[a-z-]+[a-z]", README))
+    named = set(re.findall(r"--energy-[a-z-]+[a-z]", MANUAL))
     assert offered
     assert offered - named == set()
     assert named - offered == set()
@@ -103,7 +106,7 @@ def test_the_table_of_recipes_is_the_quick_profile() -> None:
     from energybench.lab.models import NINE
     from energybench.lab.profiles import recipe
 
-    (table,) = re.findall(r"^\| model \| pixels .*?\n\n", README, re.MULTILINE | re.DOTALL)
+    (table,) = re.findall(r"^\| model \| pixels .*?\n\n", MANUAL, re.MULTILINE | re.DOTALL)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
     assert [row[0].split()[0] for row in rows] == [*NINE, "tiny"]
     for model, pixels, pretraining, its_optimizer, batch, rate in rows:
@@ -117,3 +120,18 @@ def test_the_table_of_recipes_is_the_quick_profile() -> None:
         assert shared == (5, "sgd", 3, 0.05, 250)
         assert chosen.train_images == (250 if model.startswith("tiny") else 256)
         assert chosen.evaluation_images == 500
+
+
+def test_every_link_within_the_manual_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#\s]*)(#[^)\s]*)?\)", text):
+            path, anchor = target
+            if "://" in path:
+                continue
+            found = (page.parent / path).resolve() if path else page
+            assert found.exists(), f"{page.name}: {path}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+                slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+                assert anchor[1:] in slugs, f"{page.name}: {path}{anchor}"
