@@ -15,7 +15,7 @@ from energybench.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("metering.md", "verdicts.md", "studies.md", "ci.md")
+PAGES = ("metering.md", "verdicts.md", "studies.md", "ci.md", "extending.md")
 """what README.md leads to for details; the reference (docs/reference.py) is made, and held by tests/test_reference.py"""
 MANUAL = "\n".join([README, *((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)])
 
@@ -43,6 +43,28 @@ def test_the_three_lines_that_compress_a_model_run(tmp_path: Path) -> None:
     bits, rule, effect, _ = done.stdout.split()
     assert 0 < int(bits) <= 32
     assert (rule, effect) == ("truncate", "simulated")
+
+
+def test_a_compressor_of_ones_own_runs() -> None:
+    (example,) = [block for block in blocks("python") if "class Rounding(" in block]
+    done = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout.split(), done.stderr) == (["3", "simulated", "0.95"], "")
+
+
+def test_the_loop_with_laps_runs_and_is_projected(pytester: pytest.Pytester) -> None:
+    (example,) = [block for block in blocks("python") if "def test_loop(" in block]
+    pytester.makepyfile(test_loop=example)
+    result = pytester.runpytest_subprocess("-p", "energybench.plugin", "--energy-project")
+    result.assert_outcomes(passed=1)
+
+
+def test_the_script_without_pytest_and_the_reader_run() -> None:
+    scripts = [block for block in blocks("python") if "with metered()" in block or "list_runs(" in block]
+    assert len(scripts) == 2
+    for script in scripts:
+        done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, cwd=ROOT)
+        assert done.stderr == ""
+        assert "2 epochs" in done.stdout or "0001_reference resnet18-none estimated" in done.stdout
 
 
 def test_the_table_of_compressors_names_every_one() -> None:
