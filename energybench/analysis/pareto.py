@@ -16,18 +16,18 @@ def front(points: Sequence[Point]) -> tuple[bool, ...]:
     of equal points all are on it. A point whose cost or merit is absent (None, or no finite number) is never on it and
     beats none.
     """
-    known = [(c, m, i) for i, (c, m) in enumerate(points) if _is_known(c) and _is_known(m)]
+    known = [
+        (cost, merit, index)
+        for index, (cost, merit) in enumerate(points)
+        if cost is not None and merit is not None and math.isfinite(cost) and math.isfinite(merit)
+    ]
     on = [False] * len(points)
     best, best_cost = -math.inf, -math.inf
     # By rising cost, and at one cost by falling merit: a point is on the front where it beats every merit before it.
-    for cost, merit, index in sorted(known, key=lambda point: (point[0], -(point[1] or 0.0))):
+    for cost, merit, index in sorted(known, key=lambda point: (point[0], -point[1])):
         if merit > best:
             best, best_cost = merit, cost
             on[index] = True
         elif merit == best and cost == best_cost:
             on[index] = True
     return tuple(on)
-
-
-def _is_known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)

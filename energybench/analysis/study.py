@@ -65,7 +65,13 @@ def study_table(runs: Run | Sequence[Run]) -> Study:
         capacity += [(label, case) for case in cases if workload(case)["protocol"] == CAPACITY]
         shown = [case for case in cases if workload(case)["protocol"] != CAPACITY]
         bands = _bands(shown)
-        rows += [_row(label, case, shown, bands.get(str(workload(case)["model"]))) for case in shown]
+        # Whatever a case is held against, and whatever searched for it, is of its own model.
+        siblings: dict[str, list[Case]] = {}
+        for case in shown:
+            siblings.setdefault(str(workload(case)["model"]), []).append(case)
+        for case in shown:
+            model = str(workload(case)["model"])
+            rows.append(_row(label, case, siblings[model], bands.get(model)))
     return Study(dict(zip(names, every, strict=True)), tuple(rows), tuple(capacity))
 
 

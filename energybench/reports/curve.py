@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from energybench.analysis.row import mapping, workload
 from energybench.analysis.stats import wilson
@@ -18,15 +18,6 @@ from energybench.analysis.study import Study
 from energybench.errors import UsageError
 from energybench.model import Case
 from energybench.reports.table import Column
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-FORMATS = (".png", ".svg", ".pdf")
-_RULES = {"truncate": ("C0", "o"), "nearest": ("C2", "s"), "random": ("C3", "^")}
-_OTHER = ("C7", "x")
-_PANEL_INCHES = (3.6, 2.6)
-_ACROSS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,72 +105,19 @@ def layer_lines(curve: Curve, width: int) -> str:
 
 
 def plot(found: Sequence[Curve], path: Path) -> None:
-    """Draw a panel per model with a line per rule into `path`, as .png, .svg or .pdf.
+    """Draw the chart `bits`, a panel per model with a line per rule, into `path`, as .png, .svg or .pdf.
 
-    Filled marks were evaluated, hollow ones inferred; the dashed line is the reference less the tolerance, a vertical
-    line each capacity. Raises UsageError where there is no curve, for another ending, without matplotlib, and where
-    the file cannot be written.
+    Raises UsageError where there is no curve, for another ending, without matplotlib, and where the file cannot be
+    written.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: a plot is written as {', '.join(FORMATS)}; give the file one of these endings.")
-    if not found:
+    from energybench.reports.charts.bits import chart_of
+    from energybench.reports.charts.figure import check, write
+
+    check(path)
+    chart = chart_of(found)
+    if chart is None:
         raise UsageError("There is no accuracy-against-bits curve to plot: the run has no capacity or stego case.")
-    try:
-        import matplotlib as mpl
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("A plot needs matplotlib: pip install 'energybench[report]'") from None
-    several = len({c.run for c in found}) > 1
-    panels: dict[str, list[Curve]] = {}
-    for curve in found:
-        panels.setdefault(f"{curve.model} ({curve.run})" if several else curve.model, []).append(curve)
-    across = min(_ACROSS, len(panels))
-    down = -(-len(panels) // across)
-    # A figure of its own and no pyplot: no window, no global state, whatever the user's backend is.
-    figure = Figure(figsize=(across * _PANEL_INCHES[0], down * _PANEL_INCHES[1]), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = list(figure.subplots(down, across, squeeze=False, sharey=True).flat)
-    for axis, (title, lines) in zip(axes, panels.items(), strict=False):
-        _panel(axis, title, lines)
-    for axis in axes[len(panels) :]:
-        axis.set_visible(False)
-    # The same run gives the same file: no date, no random ids.
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    try:
-        with mpl.rc_context({"svg.hashsalt": "energybench"}):
-            figure.savefig(path, metadata=metadata, dpi=150)
-    except OSError as error:
-        raise UsageError(f"The plot cannot be written: {path}: {error.strerror or error}.") from None
-
-
-def _panel(axis: Axes, title: str, lines: Sequence[Curve]) -> None:
-    for curve in lines:
-        colour, marker = _RULES.get(curve.rule, _OTHER)
-        points = sorted(curve.points, key=lambda point: point.bits)
-        name = curve.rule if curve.capacity is None else f"{curve.rule}: {curve.capacity}"
-        axis.plot([p.bits for p in points], [100 * p.accuracy for p in points], color=colour, linewidth=1, label=name)
-        for evaluated, fill in ((True, colour), (False, "none")):
-            some = [p for p in points if p.evaluated is evaluated]
-            axis.plot(
-                [p.bits for p in some],
-                [100 * p.accuracy for p in some],
-                marker=marker,
-                markersize=4,
-                markerfacecolor=fill,
-                markeredgecolor=colour,
-                linestyle="none",
-            )
-        if curve.capacity is not None:
-            axis.axvline(curve.capacity, color=colour, linewidth=0.7, linestyle=":")
-        if curve.reference is not None and curve.tolerance is not None:
-            axis.axhline(100 * (curve.reference - curve.tolerance), color="0.4", linewidth=0.7, linestyle="--")
-    axis.set_title(title, fontsize=9)
-    axis.set_xlabel("low bits overwritten", fontsize=8)
-    axis.set_ylabel("accuracy %", fontsize=8)
-    axis.set_xlim(-0.5, 32.5)
-    axis.tick_params(labelsize=7)
-    axis.legend(fontsize=7, loc="lower left")
+    write(chart, path)
 
 
 def _of_capacity(run: str, case: Case) -> Curve | None:
