@@ -50,10 +50,14 @@ LIBRARIES = {
     "numpy": {"compress", "lab", "estimators", "integrations"},
     "torch_pruning": {"compress"},
     "torchao": {"compress", "lab"},
-    "transformers": {"lab"},
+    "transformers": {"lab", "integrations"},
+    "lightning": {"integrations"},
+    "pytorch_lightning": {"integrations"},
+    "mlflow": {"integrations"},
     "zstandard": {"compress"},
     "scipy": set(),
     "matplotlib": {"reports"},
+    "jinja2": {"reports"},
 }
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -120,7 +124,10 @@ def test_commands_reach_the_lab_only_where_a_function_needs_it() -> None:
     [
         ("energybench", {"torch", "numpy", "pytest", "psutil", "tabulate"}),
         ("energybench.plugin", {"torch", "numpy", "scipy", "pynvml", "matplotlib", "pyRAPL", "psutil", "tabulate"}),
-        ("energybench.cli", {"torch", "pytest", "_pytest", "numpy", "scipy", "pynvml", "pyRAPL", "matplotlib"}),
+        (
+            "energybench.cli",
+            {"torch", "pytest", "_pytest", "numpy", "scipy", "pynvml", "pyRAPL", "matplotlib", "jinja2"},
+        ),
     ],
 )
 def test_importing_it_in_a_fresh_interpreter_loads_nothing_heavy(module: str, absent: set[str]) -> None:

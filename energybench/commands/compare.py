@@ -8,13 +8,12 @@ candidates and all cases, shown or not.
 from __future__ import annotations
 
 import argparse
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from energybench.commands.arguments import RUN, add_run, add_storage, share, storage_folder
+from energybench.commands.collector import without_collector
 from energybench.commands.printing import FORMATS, exit_code, print_reports
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from energybench.reports.comparison_view import View
 
     view = View(tuple(options.metric), tuple(options.only), options.sort, options.group_by)
-    with _without_collector():
+    with without_collector():
         reports = _reports(options)
         print_reports(reports, options.format, view, out, err)
     code = exit_code(reports)
@@ -233,15 +232,3 @@ def _idle_margins(margins: Mapping[str, Mapping[str, float]], report: Report) ->
 
     idle = without_case(margins, [pair.case for pair in report.pairs]) if margins else ()
     return [f"The margins of {', '.join(map(repr, idle))} fit no case of these runs."] if idle else []
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Reading makes millions of objects that all stay: looking for cycles among them takes half of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -1,0 +1,19 @@
+"""Reading and drawing make millions of objects that all stay: looking for cycles among them takes much of the time."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """The garbage collector is off inside, and afterwards as it was before."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
