@@ -16,9 +16,13 @@ from energybench.commands import (
     doctor,
     estimate,
     export,
+    init,
     interactions,
     listing,
+    plot,
+    report,
     show,
+    site,
     study,
     trend,
 )
@@ -82,20 +86,39 @@ def _options(given: list[str]) -> argparse.Namespace:
     """The parsed command line. argparse cannot tell our options from pytest's behind `--`, so it does not see those."""
     if given[:1] and given[0] in RUN_PYTEST and "--" in given:
         end = given.index("--")
-        options = _parser().parse_args(given[:end])
+        options = parser().parse_args(given[:end])
         options.pytest_args = given[end + 1 :]
         return options
-    return _parser().parse_args(given)
+    return parser().parse_args(given)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line, with a parser for each command."""
+    whole = _Parser(
         prog="energybench",
-        description="Stored energy runs: list, show, compare, the study's table; and what can be metered.",
+        description="Energy of benchmark cases: what can be metered here, what was measured, what regressed, what a training "
+        "will take. Cases are measured by pytest with the `energy` fixture.",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    whole.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    for module in (listing, show, baseline, compare, study, trend, export, doctor, ab, bisect, estimate, interactions):
+    for module in (
+        listing,
+        show,
+        baseline,
+        compare,
+        study,
+        trend,
+        plot,
+        report,
+        export,
+        doctor,
+        ab,
+        bisect,
+        estimate,
+        interactions,
+        init,
+        site,
+    ):
         module.add(commands)
-    return parser
+    return whole

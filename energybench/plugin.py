@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Called when pytest takes the plugin in: declare the hook that other plugins may implement."""
+    from energybench.harness import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Called before pytest-benchmark configures (it asks to be last): options, default store, session plugin."""
     config.addinivalue_line(
@@ -151,4 +158,21 @@ class Collection:
 
 
 def _cases(items: list[pytest.Item]) -> list[pytest.Item]:
-    return [item for item in items if "energy" in getattr(item, "fixturenames", ())]
+    return [item for item in items if "energy" in getattr(item, "fixturenames", ()) and _asks_for_ours(item)]
+
+
+def _asks_for_ours(item: pytest.Item) -> bool:
+    """Whether the test's `energy` is our fixture, or one of the project's that is built on it.
+
+    It may also be a value of the test's own parametrization, or a fixture of another meaning. Which one a test gets is
+    in no public place of pytest; where it is not found, it is ours.
+    """
+    if "energy" in getattr(getattr(item, "callspec", None), "params", ()):
+        return False
+    named = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    for definition in reversed(named.get("energy", ())):
+        if definition.func.__module__ == __name__:
+            return True
+        if "energy" not in definition.argnames:
+            return False
+    return True

@@ -26,7 +26,8 @@ def plain(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
         def test_plain():
             loaded = [name for name in sys.modules if name.startswith(("energybench.", "torch", "pynvml"))]
             known = {"energybench.plugin", "energybench.errors", "energybench.harness", "energybench.harness.options",
-                     "energybench.harness.declared", "energybench.harness.parsing", "energybench.harness.bridge", "energybench.harness.hooks"}
+                     "energybench.harness.declared", "energybench.harness.parsing", "energybench.harness.bridge",
+                     "energybench.harness.hooks"}
             assert set(loaded) <= known, loaded
         """
     )
@@ -66,6 +67,44 @@ def test_a_parameter_that_is_called_energy_makes_no_case(plain: pytest.Pytester)
     result.assert_outcomes(passed=2)
     assert "energybench:" not in result.stdout.str()
     assert not list(plain.path.glob(".benchmarks/*"))  # pytest-benchmark makes the folder in any session
+
+
+def test_a_fixture_of_the_project_that_is_called_energy_makes_no_case(plain: pytest.Pytester) -> None:
+    plain.makepyfile(
+        test_physics="""
+        import pytest
+
+        @pytest.fixture
+        def energy():
+            return 13.6
+
+        def test_level(energy):
+            assert energy == 13.6
+        """
+    )
+    result = plain.runpytest_subprocess("-p", "energybench.plugin", "-p", "no:cacheprovider", "test_physics.py")
+    result.assert_outcomes(passed=1)
+    assert "energybench:" not in result.stdout.str()
+
+
+def test_a_fixture_of_the_project_that_is_built_on_ours_makes_a_case(plain: pytest.Pytester) -> None:
+    plain.makepyfile(
+        test_tuned="""
+        import pytest
+
+        @pytest.fixture
+        def energy(energy):
+            energy.facts(owner="me")
+            return energy
+
+        def test_tuned(energy):
+            assert energy(int, 1).seconds >= 0
+        """
+    )
+    result = plain.runpytest_subprocess("-p", "energybench.plugin", "-p", "no:cacheprovider", "test_tuned.py")
+    result.assert_outcomes(passed=1)
+    (stored,) = plain.path.glob(".benchmarks/*/0001_*.json")
+    assert '"owner": "me"' in stored.read_text()
 
 
 def test_naming_the_plugin_twice_registers_it_once(plain: pytest.Pytester) -> None:

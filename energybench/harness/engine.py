@@ -21,6 +21,7 @@ from energybench.errors import MeterError, UsageError
 from energybench.harness.bridge import is_disabled, storage_path
 from energybench.harness.case import WARMUP, Measured, plain_metrics
 from energybench.harness.code import code_hash
+from energybench.harness.hooks import offered
 from energybench.harness.journalling import LAPS, laps_record, part_record
 from energybench.harness.marker import CaseOptions, case_options
 from energybench.harness.opening import check_together, idle_power, meters_for, trace_of
@@ -30,7 +31,7 @@ from energybench.harness.resume import adopt_rounds, notes_on
 from energybench.harness.surroundings import slowed
 from energybench.harness.windows import Opened, opened
 from energybench.metering.ranks import find_rank
-from energybench.model import Case, Round, Span, Status, Window
+from energybench.model import Case, Estimate, Round, Span, Status, Window
 
 if TYPE_CHECKING:
     from energybench.harness.canary import Look
@@ -71,7 +72,7 @@ class Sweep:
         """an inconclusive gate failed, and no other did"""
         self.interrupted = False
         self.on_progress: Callable[[Measured, str, Window | None], None] = lambda case, what, so_far: None
-        self.on_projection: Callable[[Measured, Window, str], None] = lambda case, so_far, projected: None
+        self.on_projection: Callable[[Measured, Window, str, Estimate | None], None] = lambda *of_round: None
         self.unprojected: dict[str, dict[str, None]] = {}
         """why rounds were not projected -> the cases, by their short ids"""
         self._command_line = command_line
@@ -87,7 +88,8 @@ class Sweep:
         """Take `item` as a case. Raises UsageError for a bad marker or a node id that is there already."""
         if item.nodeid in self.cases:
             raise UsageError(
-                f"{item.nodeid} was collected twice (--keep-duplicates?): its rounds could not be told apart"
+                f"{item.nodeid} was collected twice (--keep-duplicates?): its rounds could not be told apart. Name "
+                "each file once"
             )
         marker = item.get_closest_marker("energybench")
         if marker is not None and marker.args:
@@ -109,7 +111,7 @@ class Sweep:
             from energybench.store import check_writable
 
             check_writable(self.storage)
-        self.meters = meters_for(self.options)
+        self.meters = meters_for(self.options, lambda: offered(self.config))
         if self.trace_hz and self.options.save:
             self.trace = trace_of(self.meters, self.trace_hz, self.storage, self.id)
 

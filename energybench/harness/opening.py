@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,8 @@ def check_together(options: EnergyOptions, rank: Rank | None) -> None:
         )
 
 
-def meters_for(options: EnergyOptions) -> Meters:
-    """Open and calibrated. Raises UsageError or MeterError."""
+def meters_for(options: EnergyOptions, further: Callable[[], Iterable[object]] | None = None) -> Meters:
+    """Open and calibrated, with the meters that `further` gives. Raises UsageError or MeterError."""
     from energybench.metering import MeterOptions, open_meters
 
     meters = open_meters(
@@ -45,7 +46,8 @@ def meters_for(options: EnergyOptions) -> Meters:
             cpu_tdp_w=options.cpu_tdp_w,
             scope=options.scope,
             check_integral=options.check_integral,
-        )
+        ),
+        further=further,
     )
     meters.calibrate()
     return meters

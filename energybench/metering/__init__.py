@@ -2,24 +2,39 @@
 
 `open_meters(options)` opens the meters that are there and hands back `Meters`; `meters.open_window(label)` starts
 metering, `window.close()` gives a `Window` of joules per domain. Each kind of counter is one module and one row of
-`_METERS`; its library is imported when it is opened, nowhere else.
+`_METERS`; its library is imported when it is opened, nowhere else. A plugin's own meters come as `further`.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
 from energybench.errors import MeterError, UsageError
-from energybench.metering.meter import Diagnosis, Meter, MeterOptions, Opened, Scope
+from energybench.metering.counter import Reading
+from energybench.metering.integral import PowerIntegral
+from energybench.metering.meter import Diagnosis, Meter, MeterOptions, Opened, Resolution, Scope
 from energybench.metering.ranks import Rank, find_rank
 from energybench.metering.scope import ProcessShare
 from energybench.metering.window import Meters, OpenWindow
 
-__all__ = ["Diagnosis", "MeterOptions", "Meters", "OpenWindow", "meter_names", "open_meters"]
+__all__ = [
+    "Diagnosis",
+    "Meter",
+    "MeterOptions",
+    "Meters",
+    "OpenWindow",
+    "Opened",
+    "PowerIntegral",
+    "Reading",
+    "Resolution",
+    "meter_names",
+    "open_meters",
+]
 
 # name -> module with open_meter(options, covered) -> Opened; from the cheapest to read to the dearest, and the
 # estimate last, since it needs to know what the others cover
@@ -42,15 +57,23 @@ def meter_names() -> tuple[str, ...]:
     return ("auto", *_METERS, "replay:FILE")
 
 
-def open_meters(options: MeterOptions | None = None, *, strict: bool = True) -> Meters:
+def open_meters(
+    options: MeterOptions | None = None,
+    *,
+    strict: bool = True,
+    further: Callable[[], Iterable[object]] | None = None,
+) -> Meters:
     """Open the meters that `options` names.
 
     `auto` opens NVML, AMD SMI or Apple's counters where there are such GPUs, RAPL where it is readable, hwmon's sensors
     of known chips, and estimates the CPU and the memory where no counter covers them (unless `options.estimate` is
     False); what it does not find is a diagnosis. Under torchrun or MPI each rank reads its own GPU, and the lowest rank
-    of each host what the host has once. Raises UsageError for an unknown name or an impossible combination, MeterError
-    where a meter asked for by name cannot be opened (with `strict` False, as for the doctor, that too is only a
-    diagnosis).
+    of each host what the host has once. `further` gives meters (or Opened) of a user's own; it is called when the
+    counters are open and before the estimate, and not where `replay:FILE` stands for all meters.
+
+    Raises UsageError for an unknown name or an impossible combination, MeterError where a meter asked for by name
+    cannot be opened (with `strict` False, as for the doctor, that too is only a diagnosis) and where a further one is
+    not fit.
     """
     options = options or MeterOptions()
     _check(options)
@@ -62,9 +85,12 @@ def open_meters(options: MeterOptions | None = None, *, strict: bool = True) -> 
         return open_replay(Path(first.removeprefix(_REPLAY)))
     meters: list[Meter] = []
     diagnoses: list[Diagnosis] = []
+    own: list[Meter] = []
     covered: frozenset[str] = frozenset()
     try:
         for name in _METERS:
+            if name == "estimate" and further is not None:
+                covered |= _open_further(further, own, meters, diagnoses, rank)
             if not _wanted(name, options):
                 continue
             if name == "estimate" and not options.estimate:
@@ -85,10 +111,45 @@ def open_meters(options: MeterOptions | None = None, *, strict: bool = True) -> 
             elif strict and name in options.names and name != "estimate":
                 raise MeterError(_refusal(name, opened.diagnoses))
     except BaseException:
-        for meter in meters:
+        for meter in [*meters, *own]:
             meter.close()
         raise
-    return Meters(meters, diagnoses, process_share=_process_share(options))
+    # A user's own stand last, farthest from the measured code: nobody knows how slowly they are read.
+    return Meters([*meters, *own], diagnoses, process_share=_process_share(options))
+
+
+def _open_further(
+    further: Callable[[], Iterable[object]],
+    own: list[Meter],
+    meters: Sequence[Meter],
+    diagnoses: list[Diagnosis],
+    rank: Rank | None,
+) -> frozenset[str]:
+    """Take in a user's meters: what they cover. Each that was given is in `own` from then on, to be closed."""
+    from energybench.metering.offered import admit, as_opened
+
+    given: list[Opened] = []
+    for each in further():
+        given.append(as_opened(each))
+        own.extend(opened.meter for opened in given[-1:] if opened.meter is not None)
+    before: list[Meter] = list(meters)
+    covers: frozenset[str] = frozenset()
+    for opened in given:
+        if opened.meter is None:
+            diagnoses.extend(opened.diagnoses)
+            continue
+        place = own.index(opened.meter)
+        fit = admit(opened, before, covers, meter_names())
+        assert fit.meter is not None
+        own[place] = fit.meter
+        before.append(fit.meter)
+        covers |= fit.covers
+        if rank is not None and not rank.is_lowest and not all(d.name.startswith("gpu:") for d in fit.meter.domains):
+            diagnoses.extend(_left_to_lowest(fit.meter, rank))
+            own.pop(place).close()
+            continue
+        diagnoses.extend(fit.diagnoses)
+    return covers.union(domain.name for meter in before for domain in meter.domains)
 
 
 def _left_to_lowest(meter: Meter, rank: Rank) -> list[Diagnosis]:
