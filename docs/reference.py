@@ -8,11 +8,15 @@ tests/test_reference.py holds the three files to what this writes.
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
+import enum
 import importlib
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,8 +27,6 @@ MODULES = (
     "energybench.harness.fixture",
     "energybench.harness.result",
     "energybench.integrations",
-    "energybench.integrations.lightning",
-    "energybench.integrations.transformers",
     "energybench.integrations.mlflow",
     "energybench.metering",
     "energybench.metering.meter",
@@ -34,7 +36,7 @@ MODULES = (
     "energybench.estimators.pre",
     "energybench.compress",
 )
-"""what a user imports, in the order in which it is told"""
+"""what a user imports, in the order in which it is told; the callbacks of frameworks need those, and are left out"""
 MADE = "<!-- made by docs/reference.py: edit the docstrings and parsers, then run it -->"
 
 
@@ -142,8 +144,15 @@ def _documented(name: str, thing: Any) -> list[str]:
     if inspect.isclass(thing):
         lines = [f"### class `{name}`", "", _text(thing), ""]
         if dataclasses.is_dataclass(thing):
-            shown = [field for field in dataclasses.fields(thing) if not field.name.startswith("_")]
-            lines += [*(f"- `{field.name}: {_plain(field.type)}`" for field in shown), ""]
+            said = _attributes(thing)
+            for field in dataclasses.fields(thing):
+                if not field.name.startswith("_"):
+                    text = said.get(field.name, "")
+                    lines.append(f"- `{field.name}: {_plain(field.type)}`{': ' if text else ''}{text}")
+            lines.append("")
+        elif issubclass(thing, enum.Enum):
+            said = _attributes(thing)
+            lines += [*(f"- `{member.value}`: {said.get(member.name, '')}" for member in thing), ""]
         for word, member in sorted(vars(thing).items()):
             if word.startswith("_"):
                 continue
@@ -157,15 +166,39 @@ def _documented(name: str, thing: Any) -> list[str]:
     return []
 
 
+def _attributes(thing: type) -> dict[str, str]:
+    """What stands as a string below each field of a class, on one line."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for field, below in pairwise(tree.body):
+        target = field.target if isinstance(field, ast.AnnAssign) else None
+        if isinstance(field, ast.Assign):
+            target = field.targets[0]
+        if isinstance(target, ast.Name) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            found[target.id] = " ".join(str(below.value.value).split())
+    return found
+
+
 def _signature(thing: Any) -> str:
     try:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):
         return "(...)"
-    parameters = [p for p in signature.parameters.values() if p.name != "self"]
-    text = str(signature.replace(parameters=parameters))
-    text = re.sub(r"'([^']*)'", r"\1", text)  # annotations are kept as text
-    return re.sub(r"<[^>]*>|<object object at [^>]*>", "...", text)
+    shown = []
+    for parameter in signature.parameters.values():
+        plain = parameter.default in (True, False, None) or isinstance(parameter.default, int | float | str)
+        default = parameter.default if parameter.default is parameter.empty or plain else _Dots()
+        if parameter.name != "self":
+            shown.append(parameter.replace(default=default))
+    return re.sub(r"'([^']*)'", r"\1", str(signature.replace(parameters=shown)))  # annotations are kept as text
+
+
+class _Dots:
+    """Stands for a default that has no short name."""
+
+    def __repr__(self) -> str:
+        return "..."
 
 
 def _plain(annotation: Any) -> str:

@@ -96,8 +96,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line, with a parser for each command."""
     whole = _Parser(
         prog="energybench",
-        description="Energy of benchmark cases: what can be metered here, what was measured, what regressed, what a training "
-        "will take. Cases are measured by pytest with the `energy` fixture.",
+        description="Energy of benchmark cases: what can be metered here, what was measured, what regressed, what a "
+        "training will take. Cases are measured by pytest with the `energy` fixture.",
     )
     whole.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)

@@ -16,8 +16,8 @@ from energybench.cli import main
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ("metering.md", "verdicts.md", "studies.md", "ci.md", "extending.md")
-"""what README.md leads to for details; the reference (docs/reference.py) is made, and held by tests/test_reference.py"""
-MANUAL = "\n".join([README, *((ROOT / "docs" / page).read_text("utf-8") for page in PAGES)])
+"""what README.md leads to for details; the reference is made, and held by tests/test_reference.py"""
+MANUAL = "\n".join([README, *(Path(ROOT, "docs", page).read_text("utf-8") for page in PAGES)])
 
 
 def blocks(language: str) -> list[str]:

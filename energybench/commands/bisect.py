@@ -125,7 +125,10 @@ def _judged(options: argparse.Namespace, say: Callable[[str], None]) -> Report |
     found = find_run(options.ref, storage)
     good = _narrowed(read_run(found.path), options.case)
     if not good.cases:
-        raise UsageError(f"{good.name} has no case that fits {', '.join(options.case)}.")
+        raise UsageError(
+            f"{good.name} has no case that fits {', '.join(options.case)}. "
+            f"`energybench show {good.name}` lists its cases."
+        )
     for note in found.notes:
         say(f"note: {note}")
     wanted = CompareOptions(

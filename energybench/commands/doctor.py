@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from energybench.commands.arguments import terminal_width
+from energybench.commands.colour import for_terminal
 
 
 def add(commands: Any) -> None:
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     if options.json:
         print(json.dumps(report_document(seen), indent=1, allow_nan=False), file=out)
     else:
-        print(report_text(seen, width=terminal_width(out)), file=out)
+        print(for_terminal(report_text(seen, width=terminal_width(out)), out), file=out)
     return seen.exit_code
 
 

@@ -59,7 +59,9 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         print(f"energybench: left out: {line}.", file=err)
     if not export.entries:
         what = f"{options.format} --metric {metric}" if metric else options.format
-        raise UsageError(f"{stored.name} holds nothing for {what}; no file was written.")
+        raise UsageError(
+            f"{stored.name} holds nothing for {what}; no file was written. `energybench show` says what its cases hold."
+        )
     if options.output is None:
         out.write(export.text)
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from energybench.commands.arguments import add_storage, storage_folder, terminal_width
+from energybench.commands.colour import for_terminal
 from energybench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     if options.history is not None:
         return _history(options, storage, out, err)
     entries = list_runs(storage)
-    print(runs_table(entries, width=terminal_width(out)), file=out)
+    print(for_terminal(runs_table(entries, width=terminal_width(out)), out), file=out)
     if not entries:
         print(f"energybench: {storage} holds no runs yet.", file=err)
     return 0
@@ -67,7 +68,8 @@ def _history(options: argparse.Namespace, storage: Path, out: TextIO, err: TextI
                 unreadable.append(entry.name)
             yield entry
 
-    print(history_tables(history_of(readable(), options.history), width=terminal_width(out)), file=out)
+    text = history_tables(history_of(readable(), options.history), width=terminal_width(out))
+    print(for_terminal(text, out), file=out)
     if unreadable:
         more = f" and {len(unreadable) - 8} more" if len(unreadable) > 8 else ""
         out.flush()

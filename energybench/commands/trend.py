@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from energybench.commands.arguments import add_storage, storage_folder, terminal_width
+from energybench.commands.waiting import tracked
 from energybench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     if options.storage is not None and not storage.is_dir():
         raise UsageError(f"There is no folder {storage}; give the folder of the runs with --storage")
     folder = options.machine or machine_id()
-    fit, passed_over = _fit_runs(storage, folder, options.last)
+    fit, passed_over = _fit_runs(storage, folder, options.last, err)
     if passed_over:
         more = f" and {len(passed_over) - _NAMED} more" if len(passed_over) > _NAMED else ""
         print(f"energybench: not in the trend: {', '.join(passed_over[:_NAMED])}{more}.", file=err)
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     return 0
 
 
-def _fit_runs(storage: Path, folder: str, last: int) -> tuple[list[RunEntry], list[str]]:
+def _fit_runs(storage: Path, folder: str, last: int, err: TextIO) -> tuple[list[RunEntry], list[str]]:
     """The newest `last` runs of the folder that ended ok, oldest first, and those beside them that did not."""
     from energybench.store.runs import entries, read_entry
 
@@ -92,7 +93,7 @@ def _fit_runs(storage: Path, folder: str, last: int) -> tuple[list[RunEntry], li
     fit: list[RunEntry] = []
     passed_over: list[str] = []
     newest_first = sorted((e for e in stored if e.machine == folder), key=lambda entry: entry.age, reverse=True)
-    for entry in newest_first:
+    for entry in tracked(newest_first, "reading runs", err, min(last, len(newest_first))):
         read = read_entry(entry)
         if read.unfit:
             passed_over.append(f"{read.name} ({read.unfit})")
@@ -101,7 +102,10 @@ def _fit_runs(storage: Path, folder: str, last: int) -> tuple[list[RunEntry], li
         if len(fit) == last:
             break
     if not fit:
-        raise StoreError(f"No run of {folder} in {storage} ended ok: {', '.join(passed_over[:_NAMED])}.")
+        raise StoreError(
+            f"No run of {folder} in {storage} ended ok: {', '.join(passed_over[:_NAMED])}. Measure one with pytest: a "
+            "trend takes no other."
+        )
     return fit[::-1], passed_over[::-1]
 
 

@@ -33,7 +33,8 @@ class Baseline:
         self.notes: tuple[str, ...] = tuple(found.notes)
         if not self.run.cases:
             raise StoreError(
-                f"{found.path} holds no energy cases: --energy-compare needs a run that energybench stored"
+                f"{found.path} holds no energy cases: --energy-compare needs a run that energybench stored; "
+                "`energybench list` names them"
             )
         self.missing: tuple[str, ...] = ()
         self._ref = ref
@@ -55,6 +56,11 @@ class Baseline:
             and _inside(case.id, whole, session.config.rootpath)
             and _in_scope(case, session.config)
         )
+
+    @property
+    def made(self) -> Report | None:
+        """The report that the gates were judged by; None where none has asked for it."""
+        return self._report
 
     def report(self) -> Report:
         """The comparison of the baseline's cases in scope with what was measured in this session, made once."""

@@ -13,6 +13,7 @@ import pytest
 
 from energybench.errors import UsageError
 from energybench.harness.marker import CaseOptions
+from energybench.harness.plan import Plan, plan_of
 from energybench.model import Case, Domain, Round, Status, Window
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Measured:
     """the reports of its last pass, until the gate has looked at it"""
     record: dict[str, Any] | None = None
     """what was handed to pytest-benchmark, changed when the case's status is known"""
+    plan: Plan | None = None
+    """what the test of this pass said of its length, with energy.plan(...)"""
     projected: Projected | None = None
     """the round that its projection ended, and the case with it"""
 
@@ -67,6 +70,11 @@ class Measured:
     def id(self) -> str:
         """Node id, which is pytest-benchmark's fullname."""
         return self.item.nodeid
+
+    @property
+    def planned(self) -> Plan | None:
+        """What the test said of its length, else what its workload declares."""
+        return self.plan if self.plan is not None else plan_of(self.inputs)
 
     @property
     def round_done(self) -> bool:
@@ -180,7 +188,10 @@ def plain_metrics(metrics: Mapping[str, Any]) -> tuple[dict[str, float | None], 
                 raise TypeError(value)
             number = float(value)
         except (TypeError, ValueError):
-            raise UsageError(f"energy.record({name}=...) takes a number, not {type(value).__name__}") from None
+            raise UsageError(
+                f"energy.record({name}=...) takes a number, not {type(value).__name__}; whatever else is worth knowing "
+                f"goes to energy.facts({name}=...)"
+            ) from None
         if math.isfinite(number):
             numbers[name] = number
         else:

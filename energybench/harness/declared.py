@@ -11,7 +11,9 @@ from energybench.harness.parsing import (
     PROFILES,
     assignment,
     carbon,
+    columns,
     fraction,
+    group_by,
     hertz,
     inconclusive,
     iterations,
@@ -22,6 +24,7 @@ from energybench.harness.parsing import (
     scope,
     seconds,
     seeds,
+    sort,
     stop_after,
     watts,
     whole,
@@ -116,6 +119,16 @@ VALUES = (
         [],
     ),
     Option("tolerance", fraction("the tolerance"), "X", "accuracy a compressor may cost (0.01 = 1 point)", 0.01),
+    Option(
+        "columns",
+        columns,
+        "NAME,...",
+        "columns of the table at the end, all shown whatever the width: kwh, joules, error, spread, accuracy, epochs, "
+        "compression, search, seconds, power, per-epoch, per-sample, co2e, cost, rounds, status, provenance, measured, "
+        "study, model, compressor, param:NAME, metric:NAME",
+    ),
+    Option("sort", sort, "NAME[:desc],...", "sort the table at the end by any of its columns, smallest first"),
+    Option("group-by", group_by, "NAME", "group the table at the end: model, compressor, study, param:NAME or none"),
     Option("epochs", whole(0, "the number of epochs"), "N", "epochs of study matched without `none`; limit of target"),
     Option("target", fraction("the target"), "X", "validation accuracy that study target trains to"),
     Option(

@@ -13,7 +13,7 @@ from energybench.harness import bridge
 from energybench.harness.budget import budget_failure
 from energybench.harness.case import Measured, plain_facts, plain_metrics
 from energybench.harness.engine import Sweep
-from energybench.harness.plan import Plan, checked_plan, plan_of
+from energybench.harness.plan import Plan, checked_plan
 from energybench.harness.projecting import StopRound
 from energybench.harness.result import ABSENT, Result
 from energybench.harness.running import Running, prepared
@@ -36,7 +36,7 @@ class Energy:
         self._benchmark = benchmark
         self._used = False
         self._running: Running | None = None
-        self._plan: Plan | None = None
+        case.plan = None
         self._prepared_with = self.seed
         seed_everything(self._prepared_with)
 
@@ -147,7 +147,7 @@ class Energy:
 
         Raises UsageError for what is no number of epochs or no rule.
         """
-        self._plan = checked_plan(epochs, patience, min_delta)
+        self._case.plan = checked_plan(epochs, patience, min_delta)
 
     def note(self, *, loss: Any = None, **settings: Any) -> None:
         """Tell --energy-project of an epoch: the validation loss after it, and settings that change while training.
@@ -173,7 +173,10 @@ class Energy:
         Raises UsageError for another label and inside a round.
         """
         if label not in self._case.apart:
-            raise UsageError(f"energy.apart({label!r}): only {' and '.join(self._case.apart)} are metered apart")
+            raise UsageError(
+                f"energy.apart({label!r}): only {' and '.join(self._case.apart)} are metered apart; a part of the "
+                f"round is metered with energy.lap({label!r})"
+            )
         if self._sweep.disabled:
             yield
             return
@@ -251,8 +254,7 @@ class Energy:
         return value
 
     def _planned(self) -> Plan | None:
-        """What the test said, else what its workload declares."""
-        return self._plan if self._plan is not None else plan_of(self._case.inputs)
+        return self._case.planned
 
     def _end_early(self) -> NoReturn:
         """The case is over, with its projection as the reason: none of its rounds is due any more."""

@@ -100,7 +100,9 @@ class Gate(pytest.Item):
         if verdict in FAILING:
             raise GateFailedError(text)
         if verdict is None:
-            raise GateFailedError(f"{case} against {name}: nothing could be compared")
+            raise GateFailedError(
+                f"{case} against {name}: nothing could be compared; `energybench compare {name} latest` says why"
+            )
         if verdict is Verdict.INCONCLUSIVE:
             raise GateInconclusiveError(text)
 

@@ -62,6 +62,11 @@ class EnergyOptions:
     price_per_kwh: float | None = None
     currency: str = ""
     """as the user wrote it; empty where only a number was given"""
+    columns: tuple[str, ...] = ()
+    """of the table at the end; none: as many as fit"""
+    sort: tuple[tuple[str, bool], ...] = ()
+    """its order: columns, each with whether the largest comes first"""
+    group_by: str = ""
     project: bool = False
     """whether rounds are projected from their epochs while they run"""
     stop_after: Literal["stable"] | None = None
@@ -160,6 +165,9 @@ def merge(config: pytest.Config) -> EnergyOptions:
         currency=currency,
         project=given.energy_project or given.energy_stop_after is not None,
         stop_after=given.energy_stop_after,
+        columns=given.energy_columns or (),
+        sort=given.energy_sort or (),
+        group_by=given.energy_group_by or "",
     )
 
 

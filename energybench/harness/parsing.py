@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 from energybench.errors import UsageError
 
+T = TypeVar("T")
 PROFILES = ("quick", "standard", "paper")
 SCOPES = ("machine", "process")
 INCONCLUSIVE = ("warn", "fail")
@@ -168,6 +170,34 @@ def profile(text: str) -> str:
     if text not in PROFILES:
         raise ValueError(f"unknown profile {text!r}: choose one of {', '.join(PROFILES)}")
     return text
+
+
+def columns(text: str) -> tuple[str, ...]:
+    """Columns of the table at the end."""
+    from energybench.reports import layout
+
+    return _laid_out(layout.columns, text)
+
+
+def sort(text: str) -> tuple[tuple[str, bool], ...]:
+    """Columns that its rows are sorted by, each with whether the largest comes first."""
+    from energybench.reports import layout
+
+    return _laid_out(layout.sort, text)
+
+
+def group_by(text: str) -> str:
+    """What groups its rows."""
+    from energybench.reports import layout
+
+    return _laid_out(layout.group_by, text)
+
+
+def _laid_out(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 def assignment(text: str) -> tuple[str, str]:

@@ -95,7 +95,7 @@ class Running:
                 take(ended)
         projected = "" if watch is None else watch.ended(label, so_far)
         if projected:
-            self._sweep.on_projection(self._case, so_far, projected)
+            self._sweep.on_projection(self._case, so_far, projected, None if watch is None else watch.estimate)
         self._sweep.on_progress(self._case, label, so_far)
 
     def note(self, loss: Any, settings: Mapping[str, Any]) -> None:
@@ -119,7 +119,7 @@ class Running:
             return
         projected = watch.note(number, plain_facts(settings), window.peek)
         if projected:
-            self._sweep.on_projection(self._case, window.peek(), projected)
+            self._sweep.on_projection(self._case, window.peek(), projected, watch.estimate)
 
 
 def prepared(

@@ -13,13 +13,14 @@ import pytest
 from energybench.errors import EnergybenchError
 from energybench.harness.baseline import Baseline, check_reference, read_margin_file
 from energybench.harness.case import Measured
+from energybench.harness.earlier import earlier_costs
 from energybench.harness.engine import CASE, Sweep
 from energybench.harness.fixture import RoundDone
 from energybench.harness.gate import Gate, add_gates, remember_cases_for_last_failed
 from energybench.harness.looks import undecided
 from energybench.harness.loop import run_all, run_pass
 from energybench.harness.progress import Progress
-from energybench.harness.terminal import case_letter, header, round_line, summary, write_between
+from energybench.harness.terminal import case_letter, check_layout, header, round_line, summary, write_between
 
 
 class SessionHooks:
@@ -41,6 +42,7 @@ class SessionHooks:
         sweep = self.sweep
         for item in cases:
             sweep.add(item)
+        check_layout(sweep)
         self.baseline = check_reference(sweep)
         stored = [case.id for case in self.baseline.run.cases] if self.baseline is not None else []
         sweep.margins, notes = read_margin_file(sweep, [*known, *stored])
@@ -69,7 +71,8 @@ class SessionHooks:
         """Called instead of pytest's own loop where the session has cases: rounds, then gates."""
         sweep = self.sweep
         if sweep.cases and not sweep.disabled:
-            self.progress = Progress(session.config, len(sweep.cases))
+            run = self.baseline.run if self.baseline is not None else None
+            self.progress = Progress(session.config, sweep, lambda: earlier_costs(sweep, run))
             sweep.on_progress, sweep.on_projection = self.progress, self.progress.project
         try:
             return run_all(session, sweep, lambda item: isinstance(item, Gate), self._undecided)
@@ -99,9 +102,7 @@ class SessionHooks:
         if self.sweep.disabled:
             return
         if self.progress is not None:
-            rounds = case.ordered()
-            names = self.sweep.frozen(case).total_domains
-            self.progress.round_done(rounds[-1].window.total_j(names) if rounds and case.measured_this_pass else None)
+            self.progress.round_done(case)
         if not case.ended or case.item.config.get_verbosity() > 0:
             write_between(case.item.config, round_line(self.sweep, case) + " " * case.ended)
 
@@ -172,7 +173,7 @@ class SessionHooks:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Called at the end: the table."""
         if self.sweep.has_something_to_store and not self.sweep.disabled:
-            summary(terminalreporter, self.sweep, self.stored)
+            summary(terminalreporter, self.sweep, self.stored, self.baseline)
 
     def pytest_unconfigure(self) -> None:
         """Called last: release journal and meters."""

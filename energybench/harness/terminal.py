@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +14,20 @@ from energybench.harness.options import EnergyOptions
 from energybench.harness.projecting import TIGHT
 from energybench.model import Domain, Provenance
 from energybench.reports.factors import stated
+from energybench.reports.layout import Layout
 from energybench.reports.part import as_text
 from energybench.reports.projections import projection_part
 from energybench.units import duration, watt_hours
+
+if TYPE_CHECKING:
+    from energybench.harness.baseline import Baseline
+
+_MARKUP: Mapping[str, Mapping[str, bool]] = {
+    "red": {"red": True},
+    "green": {"green": True},
+    "yellow": {"yellow": True},
+    "faint": {"light": True},
+}
 
 
 def header(sweep: Sweep) -> list[str]:
@@ -23,7 +35,8 @@ def header(sweep: Sweep) -> list[str]:
     options = sweep.options
     rounds = "/".join(map(str, sorted({case.options.rounds for case in sweep.cases.values()})))
     lines = [
-        f"energybench: {len(sweep.cases)} cases, {rounds} round{'' if rounds == '1' else 's'} each"
+        f"energybench: {len(sweep.cases)} case{'' if len(sweep.cases) == 1 else 's'}, "
+        f"{rounds} round{'' if rounds == '1' else 's'} each"
         f"{', interleaved' if options.interleave else ''}{_looks(options)}, "
         f"PUE {options.pue:g}, store {sweep.storage if options.save else 'off'}"
     ]
@@ -120,22 +133,50 @@ def _fresh(config: pytest.Config) -> str:
     return "\n" if config.get_terminal_writer().width_of_current_line else ""
 
 
-def summary(reporter: pytest.TerminalReporter, sweep: Sweep, stored: str) -> None:
-    """The table at the end, what was projected, the notes, and where the run was stored."""
+def check_layout(sweep: Sweep) -> None:
+    """Raises UsageError where the table at the end is asked for a parameter that no case has."""
+    if sweep.cases:
+        layout_of(sweep.options).check(case.params for case in sweep.cases.values())
+
+
+def layout_of(options: EnergyOptions) -> Layout:
+    """How the table at the end is laid out."""
+    return Layout(options.columns, options.sort, options.group_by)
+
+
+def summary(reporter: pytest.TerminalReporter, sweep: Sweep, stored: str, baseline: Baseline | None = None) -> None:
+    """The table at the end, what was projected, the gate's verdicts, the notes, and where the run was stored."""
     from energybench.reports.text import run_table
 
     cases, session = sweep.results(), sweep.session_record()
-    reporter.section("energybench", sep="-")
+    width = int(reporter.config.get_terminal_writer().fullwidth)
+    report = baseline.made if baseline is not None else None
+    reporter.write_sep("-", "energybench")  # unlike `section` it leaves no empty line behind itself
     if cases:
-        reporter.write_line(run_table(cases, width=_width(reporter), session=session))
+        _write(reporter, run_table(cases, width=width, session=session, layout=layout_of(sweep.options)))
     projected = projection_part(session)
     if projected is not None:
-        reporter.write_line(as_text(projected, _width(reporter)))
-    for note in sweep.notes:
+        _write(reporter, as_text(projected, width))
+    notes = list(sweep.notes)
+    if report is not None and baseline is not None:
+        from energybench.reports.comparison import verdict_table
+        from energybench.reports.comparison_words import describe_noise
+
+        reporter.section(f"against {baseline.run.name}", sep="-")
+        _write(reporter, verdict_table(report, width=width, with_exit=False))
+        if report.noise is not None:  # the table says it
+            notes = [note for note in notes if note != describe_noise(report.noise)]
+    for note in notes:
         reporter.write_line(f"note: {note}")
     if stored:
         reporter.write_line(stored)
 
 
-def _width(reporter: pytest.TerminalReporter) -> int:
-    return int(reporter.config.get_terminal_writer().fullwidth)
+def _write(reporter: pytest.TerminalReporter, text: str) -> None:
+    """Tables in pytest's own colours: --color, NO_COLOR and FORCE_COLOR are its business."""
+    writer = reporter.config.get_terminal_writer()
+    if writer.hasmarkup:
+        from energybench.reports.colour import coloured
+
+        text = coloured(text, lambda word, style: writer.markup(word, **_MARKUP[style]))
+    reporter.write_line(text)

@@ -12,21 +12,13 @@ from tabulate import tabulate
 
 from energybench.metering.advice import advise
 from energybench.metering.examination import Crossing, DomainState, Examination, examine
+from energybench.metering.findings import first_run, verdict_text
 from energybench.metering.machine import Machine
 from energybench.metering.meter import Diagnosis, MeterOptions
-from energybench.model import Provenance
 from energybench.units import significant, time_scale
 
 SCHEMA = 1
 _NARROWEST = 24
-_KINDS = {
-    "package": "CPU",
-    "cpu": "CPU",
-    "dram": "memory",
-    "ram": "memory",
-    "gpu": "GPU",
-    "psys": "whole platform",
-}
 _TOLD_ELSEWHERE = ("range_j", "door", "name", "uuid")  # facts that stand in the table of domains, or in the reason
 _UNITS = {"j": "J", "w": "W", "s": "s", "c": "degrees C", "mhz": "MHz"}  # at the end of a fact's name
 
@@ -37,16 +29,25 @@ def doctor_report(options: MeterOptions | None = None, seconds: float = 1.0) -> 
 
 
 def report_text(seen: Examination, width: int = 120) -> str:
-    """A verdict in one sentence, then the machine, every device, the power of each domain now, and what to do."""
-    parts = [_verdict(seen), _machine(seen.machine), _devices(seen.diagnoses, width)]
+    """A verdict in one sentence, then every device with what mends it, the machine, the power of each domain now, what
+    else to do, and what a first run would record.
+    """
+    advice = advise(seen)
+    parts = [
+        _filled(verdict_text(seen), width),
+        *(f"Start with: {item.text}" for item in advice[:1] if item.topic == "device"),
+        _devices(seen.diagnoses, width),
+        _machine(seen.machine),
+    ]
     if seen.states:
         parts.append(_domains(seen, width))
     parts.extend(_warnings(seen))
     if seen.crossings:
         parts.append(_crossed(seen.crossings))
-    advice = advise(seen)
-    if advice:
-        parts.append("\n".join(["What to do:", *(f"- {item.text}" for item in advice)]))
+    others = [item for item in advice if item.topic != "device"]
+    if others:
+        parts.append("\n".join(["What else to do:", *(f"- {item.text}" for item in others)]))
+    parts.append(_list("What a first run would record:", first_run(seen), width))
     return "\n\n".join(parts)
 
 
@@ -119,29 +120,6 @@ def _strict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _verdict(seen: Examination) -> str:
-    read = [state for state in seen.states if state.joules is not None]
-    estimated = [state for state in read if state.domain.provenance is Provenance.ESTIMATED]
-    measured = [state for state in read if state.domain.provenance is not Provenance.ESTIMATED]
-    if seen.verdict == "measured":
-        rest = f"; only estimated: {_places(estimated)}" if estimated else ""
-        return f"Energy is measured here: {_places(measured)}{rest}."
-    if seen.verdict == "estimated":
-        holds = "verdicts on them hold between runs of this machine alone"
-        return f"Only estimates are left here: {_places(estimated)}; {holds}."
-    return "Nothing can be metered here: runs would carry seconds only."
-
-
-def _places(states: Sequence[DomainState]) -> str:
-    """`CPU (package:0, package:1), memory (dram:0)`."""
-    kinds: dict[str, list[str]] = {}
-    for state in states:
-        name = state.domain.name
-        kind = name.partition(":")[0]
-        kinds.setdefault(_KINDS.get(kind, kind), []).append(name)
-    return ", ".join(f"{kind} ({', '.join(names)})" for kind, names in kinds.items())
-
-
 def _machine(machine: Machine) -> str:
     guest = " and ".join(
         name
@@ -161,8 +139,11 @@ def _machine(machine: Machine) -> str:
 
 
 def _devices(diagnoses: Sequence[Diagnosis], width: int) -> str:
-    rows = [(d.device, d.meter, d.state, "; ".join(filter(None, (d.reason, _facts(d))))) for d in diagnoses]
-    return _table(("device", "meter", "state", "what"), rows, width)
+    rows = []
+    for found in diagnoses:
+        what = "; ".join(filter(None, (found.reason, _facts(found))))
+        rows.append((found.device, found.meter, found.state, f"{what}\n-> {found.remedy}" if found.remedy else what))
+    return _table(("device", "meter", "state", "what, and -> what mends it"), rows, width)
 
 
 def _facts(diagnosis: Diagnosis) -> str:
@@ -216,8 +197,16 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     columns = list(zip(headers, *rows, strict=True))[:-1]
     taken = sum(max(len(line) for cell in column for line in cell.split("\n")) + 2 for column in columns)
     left = max(_NARROWEST, width - taken)
-    wrapped = [(*row[:-1], fill(row[-1], left, break_long_words=False, break_on_hyphens=False)) for row in rows]
+    wrapped = [(*row[:-1], "\n".join(_filled(line, left) for line in row[-1].split("\n"))) for row in rows]
     return tabulate(wrapped, headers=headers, disable_numparse=True)
+
+
+def _list(title: str, items: Sequence[str], width: int) -> str:
+    return "\n".join([title, *(_filled(f"- {item}", width, "  ") for item in items)])
+
+
+def _filled(text: str, width: int, indent: str = "") -> str:
+    return fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _warnings(seen: Examination) -> list[str]:

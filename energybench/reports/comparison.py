@@ -50,7 +50,8 @@ def verdict_table(report: Report, *, width: int = 80, with_exit: bool = True) ->
     """
     chosen = rows(report)
     table = _text(verdicts(chosen, EVERYTHING), width) if chosen else ""
-    return "\n\n".join(part for part in (table, "\n".join(common_lines(report)), summary(report, with_exit=with_exit)) if part)
+    parts = (table, "\n".join(common_lines(report)), summary(report, with_exit=with_exit))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _tables(report: Report, view: View, chosen: Sequence[Row]) -> list[Part]:

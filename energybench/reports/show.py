@@ -9,6 +9,7 @@ from energybench.analysis.effects import evaluation_size
 from energybench.analysis.stats import wilson
 from energybench.model import Case, Domain, Run, Window, mean
 from energybench.reports.factors import stated
+from energybench.reports.layout import AS_MEASURED, Layout
 from energybench.reports.part import as_text
 from energybench.reports.projections import projection_part
 from energybench.reports.table import Column, render
@@ -16,9 +17,13 @@ from energybench.reports.text import WIDTH, branch, grouped, run_table
 from energybench.units import energy_scale, time_scale
 
 
-def show(run: Run, *, width: int = WIDTH, pue: float | None = None) -> str:
-    """Everything about one run, as a table per subject. kWh include PUE (`pue`, else each case's own)."""
-    parts = [_heading(run), run_table(run.cases, width=width, pue=pue, session=run.session)]
+def show(run: Run, *, width: int = WIDTH, pue: float | None = None, layout: Layout = AS_MEASURED) -> str:
+    """Everything about one run, as a table per subject. kWh include PUE (`pue`, else each case's own).
+
+    `layout` is that of the first table. Raises UsageError where it names a parameter that no case has.
+    """
+    layout.check(case.params for case in run.cases)
+    parts = [_heading(run), run_table(run.cases, width=width, pue=pue, session=run.session, layout=layout)]
     projected = projection_part(run.session, pue)
     if projected is not None:
         parts.append(as_text(projected, width))

@@ -6,18 +6,46 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from energybench.analysis.decompose import epochs, has_epochs
-from energybench.analysis.stats import sample_variance
-from energybench.model import Case, Mark, Provenance, Run, Status, Window, mean
+from energybench.model import Case, Mark, Run, Status
+from energybench.reports.case_columns import (
+    Context,
+    Value,
+    compression_text,
+    figure,
+    model,
+    provenance_text,
+    study,
+    total_j,
+)
 from energybench.reports.factors import footprint
+from energybench.reports.layout import AS_MEASURED, PARAM, Layout
 from energybench.reports.table import Column, render
-from energybench.units import energy, energy_scale, significant, time_scale, watt_hour_scale, watt_hours
+from energybench.units import energy, significant, watt_hour_scale, watt_hours
 
 if TYPE_CHECKING:
     from energybench.store import RunEntry
 
+__all__ = ["NO_FACTORS", "WIDTH", "branch", "compression_text", "grouped", "run_table", "runs_table", "total_j"]
+
 WIDTH = 80
 NO_FACTORS: Mapping[str, Any] = MappingProxyType({})
+_FITTED = (
+    ("case", 0),
+    ("study", 0),
+    ("kwh", 0),
+    ("joules", 0),
+    ("error", 10),
+    ("spread", 7),
+    ("accuracy", 1),
+    ("epochs", 2),
+    ("compression", 3),
+    ("search", 6),
+    ("seconds", 8),
+    ("rounds", 9),
+    ("status", 0),
+    ("provenance", 5),
+)
+"""the columns where none were asked for, each with how soon it is left out (see Column.drop)"""
 
 
 def run_table(
@@ -26,39 +54,63 @@ def run_table(
     width: int = WIDTH,
     pue: float | None = None,
     session: Mapping[str, Any] = NO_FACTORS,
+    layout: Layout = AS_MEASURED,
 ) -> str:
     """One row per case, grouped by model, and a line with the total. kWh include PUE (`pue`, else each case's own).
 
     `session` has the carbon intensity and the price where they are known: the total line then says CO2e and cost.
+    `layout` names other columns, another order and other groups; columns that it names are never left out.
     """
     if not cases:
         return "No case was measured."
-    cases = grouped(cases)
-    factors = [case.pue if pue is None else pue for case in cases]
-    joules = [case.mean_j for case in cases]
-    final = [None if j is None else j * factor for j, factor in zip(joules, factors, strict=True)]
-    search = [total_j(case, case.search) for case in cases]
-    wh, j, s = watt_hour_scale(final), energy_scale(joules), time_scale(mean(case.seconds) for case in cases)
-    search_scale = energy_scale(search)
-    columns = [
-        Column("case", tuple(case.short_id for case in cases), left=True),
-        *_study_column(cases),
-        Column(wh.unit, tuple(wh.text(value) for value in final)),
-        Column(j.unit, tuple(j.text(value) for value in joules)),
-        Column("±", tuple(_error(case) for case in cases), drop=10),
-        Column("spread", tuple(_spread(case) for case in cases), drop=7),
-        Column("acc %", tuple(_accuracy(case) for case in cases), drop=1),
-        Column("epochs", tuple(_epochs(case) for case in cases), drop=2),
-        Column("compression", tuple(compression_text(case.facts) for case in cases), drop=3, left=True),
-        Column(f"search {search_scale.unit}", tuple(search_scale.text(value) for value in search), drop=6),
-        Column(s.unit, tuple(s.text(mean(case.seconds)) for case in cases), drop=8),
-        Column("n", tuple(str(len(case.rounds)) for case in cases), drop=9),
-        *_status_column(cases),
-        *_provenance_column(cases),
-    ]
-    groups = [f"{_study(case)} {_model(case)}" for case in cases]
+    context = Context(pue, session)
+    rows, groups = _arranged(cases, layout, context)
+    columns = [figure(name).column(rows, context, drop) for name, drop in _chosen(rows, layout)]
     rules = groups if len(set(groups)) < len(groups) else ()
-    return "\n".join([render(columns, width, rules), *_footer(cases, factors, session)])
+    return "\n".join([render(columns, width, rules), *_footer(rows, list(map(context.factor, rows)), session)])
+
+
+def _chosen(cases: Sequence[Case], layout: Layout) -> list[tuple[str, int]]:
+    """The columns with how soon each may be left out. The first names the case; the study, where there are several."""
+    several = len({study(case) for case in cases}) > 1  # their bracketed ids may be equal
+    if layout.columns:
+        first = ["case", "study"] if several and "study" not in layout.columns else ["case"]
+        return [(name, 0) for name in (*first, *(name for name in layout.columns if name != "case"))]
+    # Said in the footer where all cases agree.
+    hidden = {
+        *(() if several else ("study",)),
+        *(("status",) if all(case.status is Status.OK for case in cases) else ()),
+        *(("provenance",) if len({provenance_text(case) for case in cases}) == 1 else ()),
+    }
+    found = [(name, drop) for name, drop in _FITTED if name not in hidden]
+    if layout.group_by.startswith(PARAM):
+        found.insert(1, (layout.group_by, 0))
+    return found
+
+
+def _arranged(cases: Sequence[Case], layout: Layout, context: Context) -> tuple[list[Case], list[str]]:
+    """The cases in their order, and the group of each, empty where there are no groups."""
+    rows = list(cases)
+    for name, descending in reversed(layout.sort):
+        rows = _sorted(rows, [figure(name).value(case, context) for case in rows], descending=descending)
+    if layout.group_by == "none" or (layout.sort and not layout.group_by):
+        return rows, []
+    if not layout.group_by:
+        rows = grouped(rows)
+        return rows, [f"{study(case)} {model(case)}" for case in rows]
+    of = figure(layout.group_by)
+    groups: dict[str, list[Case]] = {}
+    for case in rows:
+        groups.setdefault(str(of.value(case, context)), []).append(case)
+    return [case for group in groups.values() for case in group], [name for name in groups for _ in groups[name]]
+
+
+def _sorted(rows: Sequence[Case], values: Sequence[Value], *, descending: bool) -> list[Case]:
+    """Rows by their values, numbers before texts, equal ones as they stood; without a value always last."""
+    known = [(value, row) for value, row in zip(values, rows, strict=True) if value is not None]
+    absent = [row for value, row in zip(values, rows, strict=True) if value is None]
+    known.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=descending)
+    return [row for _, row in known] + absent
 
 
 def runs_table(entries: Sequence[RunEntry], *, width: int = WIDTH) -> str:
@@ -85,106 +137,12 @@ def runs_table(entries: Sequence[RunEntry], *, width: int = WIDTH) -> str:
     return "\n".join([render(columns, width, groups if several else ()), *unreadable])
 
 
-def compression_text(facts: Mapping[str, Any]) -> str:
-    """What the compressor did, from `facts["compression"]`: `19 bits`, `60.0 %`; a dash where nothing was done."""
-    report = facts.get("compression")
-    if not isinstance(report, Mapping) or report.get("kind") in (None, "none"):
-        return "-"
-    if report.get("kind") == "perturbation":
-        return "noise"
-    if report.get("parts"):
-        return " + ".join(compression_text({"compression": part}) for part in report["parts"])
-    bits, amount, rate = (report.get(key) for key in ("bits", "amount", "rate"))
-    if bits is not None:
-        return f"{bits}{'+' if report.get('bits_by_layer') else ''} bits"
-    share = amount if amount is not None else rate
-    return str(report["kind"]) if not isinstance(share, (int, float)) else f"{100 * share:.1f} %"
-
-
 def grouped(cases: Iterable[Case]) -> list[Case]:
     """Cases of one test function and model together, in the order in which functions, models and cases first came."""
     groups: dict[str, dict[str, list[Case]]] = {}
     for case in cases:
-        groups.setdefault(_study(case), {}).setdefault(_model(case), []).append(case)
+        groups.setdefault(study(case), {}).setdefault(model(case), []).append(case)
     return [case for models in groups.values() for group in models.values() for case in group]
-
-
-def _study(case: Case) -> str:
-    """The test function's name without `test_`: `finetune`, `matched`."""
-    return case.id.rpartition("::")[2].partition("[")[0].removeprefix("test_")
-
-
-def _study_column(cases: Sequence[Case]) -> list[Column]:
-    """Shown only where cases of several test functions stand in one table: their bracketed ids may be equal."""
-    studies = tuple(_study(case) for case in cases)
-    return [Column("study", studies, left=True)] if len(set(studies)) > 1 else []
-
-
-def _model(case: Case) -> str:
-    named = case.params.get("model") or case.params.get("model_name")
-    return str(named) if named else case.short_id.rpartition("-")[0] or case.short_id
-
-
-def total_j(case: Case, windows: Iterable[Window]) -> float | None:
-    """Sum over windows; None where there is none, or where one has no total."""
-    values = [window.total_j(case.total_domains) for window in windows]
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
-
-
-def _spread(case: Case) -> str:
-    """Standard deviation of the rounds relative to their mean; one round has none."""
-    known = [value for value in case.joules() if value is not None]
-    centre = mean(known)
-    if len(known) < 2 or not centre:
-        return "-"
-    return f"{100 * sample_variance(known) ** 0.5 / centre:.1f} %"
-
-
-def _error(case: Case) -> str:
-    """Error bar of the absolute joules: twice the random part and the whole gain error."""
-    quantity = case.mean_quantity
-    if quantity is None or quantity.bound_j is None or not quantity.joules:
-        return "-"
-    return f"{100 * quantity.bound_j / quantity.joules:.2g} %"
-
-
-def _accuracy(case: Case) -> str:
-    value = mean(case.metric("accuracy"))
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _epochs(case: Case) -> str:
-    recorded = [count for count in case.metric("epochs") if count is not None]
-    if recorded:  # 0 too: a control that trains nothing
-        return f"{sum(recorded) / len(recorded):.3g}"
-    if not has_epochs(case):
-        return "-"
-    return f"{sum(map(epochs, case.rounds)) / len(case.rounds):.3g}"
-
-
-def _status_column(cases: Sequence[Case]) -> list[Column]:
-    """Shown only where a case is not ok: the footer says it otherwise."""
-    if all(case.status is Status.OK for case in cases):
-        return []
-    return [Column("status", tuple(case.status.value for case in cases), left=True)]
-
-
-def _provenance_column(cases: Sequence[Case]) -> list[Column]:
-    """Shown only where it differs between cases: the footer says it otherwise."""
-    if len({_provenance(case) for case in cases}) == 1:
-        return []
-    return [Column("provenance", tuple(_provenance(case) for case in cases), drop=5, left=True)]
-
-
-def _provenance(case: Case) -> str:
-    """The weakest class in the headline energy, with the share that counters delivered where it is mixed."""
-    if case.provenance is None:
-        return "no energy"
-    share = case.measured_share
-    if case.provenance is Provenance.ESTIMATED and share:
-        return f"{100 * share:.0f} % metered"
-    return case.provenance.value
 
 
 def _footer(cases: Sequence[Case], factors: Sequence[float], session: Mapping[str, Any]) -> list[str]:
@@ -201,7 +159,7 @@ def _footer(cases: Sequence[Case], factors: Sequence[float], session: Mapping[st
             f"{f', {beside}' if beside else ''}; IT energy {energy(total)}."
         )
     absent = len(cases) - len(known)
-    said = {_provenance(case) for case in cases}
+    said = {provenance_text(case) for case in cases}
     sentences = []
     if len(said) == 1:
         only = said.pop()

@@ -27,6 +27,7 @@ def test_the_ini_file_gives_every_option_its_default(pytester: pytest.Pytester) 
         "energy_check_integral = true\nenergy_compare = main\nenergy_looks = 2, 3\nenergy_canary = true\n"
         "energy_inconclusive = fail\nenergy_margins = gates/margins.toml\n"
         "energy_carbon = FR\nenergy_price = 0.3 EUR\nenergy_stop_after = stable\n"
+        "energy_columns = kwh, power\nenergy_sort = model,kwh:desc\nenergy_group_by = param:lr\n"
         "energy_set =\n    lr=0.02\n    epochs=4\n"
     )
     config = configured(pytester, ini=ini)
@@ -55,6 +56,9 @@ def test_the_ini_file_gives_every_option_its_default(pytester: pytest.Pytester) 
         currency="EUR",
         project=True,
         stop_after="stable",
+        columns=("kwh", "power"),
+        sort=(("model", False), ("kwh", True)),
+        group_by="param:lr",
     )
     assert config.getoption("energy_set") == {"lr": "0.02", "epochs": "4"}
 
@@ -88,6 +92,9 @@ def test_fewer_seeds_than_rounds_are_refused(pytester: pytest.Pytester) -> None:
         ("energy_carbon = -3", "energy_carbon in .*: a carbon intensity is a number of gCO2e per kWh of at least 0"),
         ("energy_price = cheap", "energy_price in .*: a price per kWh is a number of at least 0, not 'cheap'"),
         ("energy_price = 0.3 EUR net", "energy_price in .*: a price per kWh is a number and one word for its currency"),
+        ("energy_columns = kwh,watts", "energy_columns in .*: there is no column 'watts'; there are case, study, "),
+        ("energy_sort = kwh:down", "energy_sort in .*: there is no column 'kwh:down'"),
+        ("energy_group_by = size", "energy_group_by in .*: cases are grouped by model, compressor, study, param:NAME"),
         ("energy_stop_after = soon", "energy_stop_after in .*: a case can be ended once .* is stable, not 'soon'"),
     ],
 )

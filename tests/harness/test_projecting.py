@@ -26,7 +26,7 @@ def watch(
 ) -> tuple[Watch, Any]:
     frozen = Case("f.py::test_x[a]", domains=(Domain("package:0", "rapl", provenance),))
     sweep: Any = SimpleNamespace(
-        frozen=lambda case: frozen, options=options or EnergyOptions(project=True), rank=rank, unprojected={}
+        cases={}, frozen=lambda case: frozen, options=options or EnergyOptions(project=True), rank=rank, unprojected={}
     )
     case: Any = SimpleNamespace(
         id=frozen.id, options=SimpleNamespace(budget=budget or Budget(), seed=lambda index: 7 + index)

@@ -102,7 +102,7 @@ def on_a_terminal(project, *args: str, columns: int, term: str = "xterm") -> tup
     )
     os.close(theirs)
     raw = b""
-    while select.select([ours], [], [], 120)[0]:
+    while select.select([ours], [], [], 600)[0]:  # a busy machine is no bug
         try:
             chunk = os.read(ours, 65536)
         except OSError:
@@ -152,9 +152,12 @@ def test_the_progress_line_says_what_the_round_will_come_to_and_leaves_no_trace(
         ),
     )
     asked = ["--energy-project", "--energy-carbon=500", "--energy-price=0.3 EUR"]
-    live, raw = on_a_terminal(project, *asked, columns=120)
-    plain, raw_plain = on_a_terminal(project, *asked, columns=120, term="dumb")
-    assert re.search(r"epoch 3, at the end 4\.00 Wh \(3\.\d\d to 4\.\d\d\), 2\.00 g CO2e, 0\.00120 EUR, ", raw)
+    live, raw = on_a_terminal(project, *asked, columns=140)
+    plain, raw_plain = on_a_terminal(project, *asked, columns=140, term="dumb")
+    projected = (
+        r"epoch 3 of 4, at the end 4\.00 Wh \(3\.\d\d to 4\.\d\d\), 2\.00 g CO2e, 0\.00120 EUR, about \d\.\d s left"
+    )
+    assert re.search(projected, raw)
     assert "at the end" not in raw_plain
     assert live == plain
     assert any("(4.00 Wh), 2.00 g CO2e, 0.00120 EUR; IT energy 14.4 kJ." in line for line in live)
@@ -201,7 +204,7 @@ def test_kwh_on_the_screen_carry_the_pue_and_joules_do_not(project) -> None:
     project.replay({"*": [(3600.0, 2.0)]})
     result = project.run("--energy-pue=1.5")
     project.says(result, "[[]1/1[]] test_it: round 1/1, 2.0 s, 1.50 Wh replayed*")
-    project.says(result, "energybench: 1 cases, 1 round each, PUE 1.5, *")
+    project.says(result, "energybench: 1 case, 1 round each, PUE 1.5, *")
 
 
 def test_the_header_says_what_is_estimated_and_what_is_absent(project) -> None:
@@ -217,3 +220,81 @@ def test_the_header_says_what_is_estimated_and_what_is_absent(project) -> None:
         project.says(absent, "energybench: no energy counter and no estimate: seconds and accuracy only")
         (only,) = project.last().records["test_bench.py::test_it"]["rounds"]
         assert only["joules"] == {}
+
+
+def test_the_table_at_the_end_is_laid_out_as_asked_on_the_command_line_or_in_the_ini_file(project) -> None:
+    project.cases("""
+        import pytest
+
+        @pytest.mark.parametrize("lr", [0.1, 0.2])
+        @pytest.mark.parametrize("model", ["a", "b"])
+        def test_it(energy, model, lr):
+            energy(list)
+        """)
+    project.replay({"*a-0.1*": [(4.0, 1.0)], "*a-0.2*": [(3.0, 1.0)], "*b-0.1*": [(2.0, 1.0)], "*b-0.2*": [(1.0, 1.0)]})
+    asked = ["--energy-columns=joules,power,param:lr", "--energy-sort", "joules:desc", "--energy-group-by=param:lr"]
+    result = project.run(*asked)
+    result.assert_outcomes(passed=4)
+    table = result.outlines[next(n for n, line in enumerate(result.outlines) if "-- energybench --" in line) :]
+    assert table[1].split() == ["case", "J", "W", "lr"]
+    assert [line.split()[:2] for line in table[3:8]] == [
+        ["a-0.1", "4.00"],
+        ["b-0.1", "2.00"],
+        table[5].split()[:2],
+        ["a-0.2", "3.00"],
+        ["b-0.2", "1.00"],
+    ]
+    project.file("pytest.ini", "[pytest]\nenergy_columns = seconds\nenergy_sort = kwh\nenergy_group_by = none\n")
+    result = project.run()
+    table = result.outlines[next(n for n, line in enumerate(result.outlines) if "-- energybench --" in line) :]
+    assert table[1].split() == ["case", "s"]
+    assert [line.split()[0] for line in table[3:7]] == ["b-0.2", "b-0.1", "a-0.2", "a-0.1"]
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--energy-columns=kwh,jouls", "*there is no column 'jouls' (did you mean joules?); there are case, *"),
+        ("--energy-sort=kwh:down", "*there is no column 'kwh:down'*"),
+        (
+            "--energy-group-by=size",
+            "*cases are grouped by model, compressor, study, param:NAME or none, not by 'size'*",
+        ),
+        ("--energy-group-by=param:size", "*no case has a parameter 'size': they have model"),
+    ],
+)
+def test_a_name_that_there_is_not_ends_the_session_before_anything_is_measured(project, option: str, says: str) -> None:
+    project.cases()
+    result = project.run(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    project.says(result, says)
+    assert project.stored() == []
+
+
+def test_words_of_the_tables_have_colours_where_pytest_has(project) -> None:
+    project.cases()
+    project.run("--benchmark-save=main")
+    project.replay({"*": [(200.0, 1.0)]})
+    red = project.run("--energy-compare=main", "--color=yes")
+    assert any("\x1b[31mregressed\x1b[0m" in line for line in red.outlines)
+    plain = project.run("--energy-compare=main", "--color=no")
+    assert any(" regressed " in line for line in plain.outlines)
+    assert "\x1b" not in plain.stdout.str()
+
+
+def test_the_gates_verdicts_stand_in_a_table_at_the_end(project) -> None:
+    project.cases()
+    project.run("--benchmark-save=main")
+    project.replay({"*a]": [(200.0, 1.0)], "*b]": [(100.0, 1.0)]})
+    result = project.run("--energy-compare=main")
+    lines = result.outlines
+    begin = next(n for n, line in enumerate(lines) if "- against 0001_main -" in line)
+    assert lines[begin + 1].split()[:3] == ["case", "energy", "change"]
+    assert lines[begin + 3].split()[:4] == ["a", "regressed", "+100.0", "%"]
+    assert lines[begin + 4].split()[:2] == ["b", "ok"]
+    text = result.stdout.str()
+    assert "2 cases in both runs: energy" in text
+    assert "(exit " not in text
+    assert text.count("oise between sessions: ") <= 1 + text.count("gate[")  # said once, beside what failed gates say
+    alone = project.run()
+    assert "- against" not in alone.stdout.str()

@@ -53,9 +53,13 @@ def rapl(powercap: Any, *more: str) -> MeterOptions:
 
 def test_every_missing_counter_has_a_line_and_a_remedy(tmp_path: Path) -> None:
     text = doctor_report(MeterOptions(names=("rapl", "estimate"), powercap_root=tmp_path), seconds=0.05)
-    assert text.startswith("Only estimates are left here: CPU (cpu), memory (ram)")
+    assert " ".join(text.split()).startswith(
+        "This machine can measure nothing; it can only estimate: CPU (cpu), memory (ram). It cannot measure: CPU and "
+        "memory (package, dram), because "
+    )
     assert "absent" in text
-    assert "- package, dram (rapl): --energy-powercap-root" in text
+    assert "-> --energy-powercap-root" in text
+    assert "\nStart with: package, dram (rapl): --energy-powercap-root" in text
 
 
 def test_a_live_counter_is_shown_with_watts_tick_range_and_time_to_a_wrap(powercap: Any, live: Any) -> None:
@@ -77,21 +81,59 @@ def test_a_live_counter_is_shown_with_watts_tick_range_and_time_to_a_wrap(powerc
     assert first["shortest_window_s"] == pytest.approx(20 * first["tick_s"])
     assert document["cross_check"] is None  # pyRAPL reads the real tree only
     text = report_text(found)
-    assert text.startswith("Energy is measured here: CPU (package:0), whole platform (psys:0).")
+    assert text.startswith("This machine can measure: CPU (package:0), whole platform (psys:0).")
+    assert "- outside the total, since it holds others or lies inside one: psys:0 (measured" in text
     assert "Cross-check" not in text
 
 
 def test_nothing_at_all_is_said(tmp_path: Path) -> None:
     found = examine(MeterOptions(names=("rapl",), powercap_root=tmp_path), seconds=0.01)
     assert (found.verdict, found.exit_code) == ("none", 3)
-    assert report_text(found).startswith("Nothing can be metered here")
+    text = report_text(found)
+    assert text.startswith("This machine can measure nothing, and nothing is estimated: runs would carry seconds only.")
+    assert "- of each round: seconds, and no joules" in text
+    assert "- comparisons would judge seconds and accuracy only" in text
     assert report_document(found)["domains"] == []
 
 
 def test_what_is_only_estimated_beside_a_counter_is_said(powercap: Any, live: Any) -> None:
     live({powercap.zone("intel-rapl:0", "package-0"): (50.0, 262_143_328_850)})
     text = doctor_report(rapl(powercap, "estimate"), seconds=0.05)
-    assert text.startswith("Energy is measured here: CPU (package:0); only estimated: memory (ram).")
+    assert text.startswith("This machine can measure: CPU (package:0). It can only estimate: memory (ram).")
+    words = " ".join(text.split())
+    assert "its energy is called estimated, since ram is: verdicts rest on the measured part alone" in words
+
+
+def test_what_cannot_be_measured_stands_with_its_reason_unless_another_door_reads_it() -> None:
+    diagnoses = (
+        Diagnosis("nvml", "gpu", "absent", "no NVIDIA driver"),
+        Diagnosis("amdsmi", "gpu:0", "ok", "energy counter"),
+        Diagnosis("rapl", "package:1", "no-permission", "energy_uj is for root only", "sudo this"),
+        Diagnosis("perf", "dram:0", "shadowed", "read through powercap"),
+    )
+    text = report_text(seen(PACKAGE, replace(GPU, meter="amdsmi"), diagnoses=diagnoses), width=300)
+    assert text.splitlines()[0] == (
+        "This machine can measure: CPU (package:0), GPU (gpu:0). It cannot measure: CPU (package:1), because energy_uj "
+        "is for root only."
+    )
+    assert text.splitlines()[2] == "Start with: package:1 (rapl): sudo this"
+    alone = report_text(seen(PACKAGE, diagnoses=diagnoses[:1]), width=300)
+    assert "It cannot measure: GPU (gpu), because no NVIDIA driver." in alone
+    assert "Start with" not in alone  # it has no remedy
+
+
+def test_what_a_first_run_would_hold_and_how_long_its_rounds_should_be() -> None:
+    text = report_text(seen(PACKAGE, GPU), width=300)
+    said = text.partition("What a first run would record:\n")[2].splitlines()
+    assert said[0] == (
+        "- of each round: seconds, and the joules of package:0 (measured, within 5%), gpu:0 (measured, within 5%), "
+        "beside what it records itself, such as accuracy and epochs"
+    )
+    assert said[1] == "- its energy is called measured: verdicts and budgets (max_kwh) rest on all of it"
+    assert said[2] == "- a round should last 2.0 s at least, 20 ticks of gpu:0; a shorter one is marked"
+    assert "energybench show latest" in said[3]
+    estimated = report_text(seen(CPU), width=300)
+    assert "no budget (max_kwh) can be met" in estimated
 
 
 def test_a_counter_that_does_not_move_is_doubted(powercap: Any) -> None:

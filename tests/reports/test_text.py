@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from energybench.model import Domain, Provenance, Round, Run, Status, Window
+from energybench.reports.layout import Layout, columns, sort
 from energybench.reports.text import compression_text, run_table, runs_table
 from energybench.store import RunEntry
 
@@ -77,6 +79,75 @@ def test_the_metered_share_of_a_mixed_total_is_shown(make_case: Any) -> None:
     both = run_table([mixed, make_case("b-x")], width=200)
     assert "90 % metered" in both
     assert "measured" in row(both, "b-x")
+
+
+def cells(text: str, column: int = 0) -> list[str]:
+    """One column of the table's rows, rules left out."""
+    table = text.partition("Total of")[0].splitlines()[1:]
+    return [line.split()[column] for line in table if line.strip("- ")]
+
+
+def test_columns_asked_for_by_name_are_all_shown_in_their_order_whatever_the_width(make_case: Any) -> None:
+    case = make_case("a-x", [3600.0, 7200.0], epochs=4, seconds=10.0, pue=1.5, metrics={"images": 100, "loss": 0.25})
+    names = "kwh,power,per-epoch,per-sample,param:model,metric:loss,rounds,cost,co2e,measured"
+    session = {"price_per_kwh": 0.4, "currency": "EUR", "carbon_g_per_kwh": 500.0}
+    text = run_table([case], width=40, session=session, layout=Layout(columns(names)))
+    head, _, only, *_ = text.splitlines()
+    assert head.split() == (
+        ["case", "Wh", "W", "kJ/epoch", "J/image", "model", "loss", "n", "EUR", "g", "CO2e", "measured", "%"]
+    )
+    assert only.split() == ["a-x", "2.25", "540", "1.35", "54.0", "-", "0.250", "2", "0.000900", "1.12", "100"]
+    assert "Not shown" not in text
+
+
+def test_a_figure_that_no_case_has_is_a_column_of_dashes_where_it_was_asked_for(make_case: Any) -> None:
+    text = run_table([make_case("a-x")], layout=Layout(columns("co2e,cost,per-sample,search,spread")))
+    assert row(text, "a-x") == ["a-x", "-", "-", "-", "-", "-"]
+
+
+def test_samples_of_several_kinds_are_called_samples(make_case: Any) -> None:
+    cases = [make_case("a-x", metrics={"tokens": 50}), make_case("b-x", metrics={"images": 25})]
+    text = run_table(cases, layout=Layout(columns("per-sample")))
+    assert text.splitlines()[0].split() == ["case", "J/sample"]
+    assert cells(text, 1) == ["2.00", "4.00"]
+
+
+def test_rows_are_sorted_by_any_column_and_what_is_absent_comes_last(make_case: Any) -> None:
+    cases = [make_case("a-x", [30.0]), make_case("b-x", [None]), make_case("c-x", [10.0]), make_case("d-x", [20.0])]
+    assert cells(run_table(cases, layout=Layout(sort=sort("joules")))) == ["c-x", "d-x", "a-x", "b-x"]
+    assert cells(run_table(cases, layout=Layout(sort=sort("joules:desc")))) == ["a-x", "d-x", "c-x", "b-x"]
+    assert cells(run_table(cases, layout=Layout(sort=sort("name:desc")))) == ["d-x", "c-x", "b-x", "a-x"]
+
+
+def test_the_first_of_several_columns_decides_and_the_next_where_it_is_equal(make_case: Any) -> None:
+    cases = [
+        make_case("a", [10.0], params={"lr": 0.1}),
+        make_case("b", [20.0], params={"lr": 0.1}),
+        make_case("c", [5.0], params={"lr": "auto"}),
+        make_case("d", [5.0], params={"lr": 0.01}),
+    ]
+    assert cells(run_table(cases, layout=Layout(sort=sort("param:lr,joules:desc")))) == ["d", "b", "a", "c"]
+
+
+def test_rows_stand_in_groups_each_sorted_the_group_of_the_first_row_first(make_case: Any) -> None:
+    cases = [
+        make_case(f"{model}-{name}", [joules], params={"model": model, "compressor": name})
+        for model, name, joules in (("a", "none", 4.0), ("a", "prune", 3.0), ("b", "none", 2.0), ("b", "prune", 1.0))
+    ]
+    text = run_table(cases, layout=Layout(sort=sort("joules"), group_by="compressor"))
+    assert cells(text) == ["b-prune", "a-prune", "b-none", "a-none"]
+    assert [set(line) <= {"-", " "} for line in text.splitlines()[2:7]] == [False, False, True, False, False]
+    flat = run_table(cases, layout=Layout(group_by="none"))
+    assert cells(flat) == ["a-none", "a-prune", "b-none", "b-prune"]
+    assert not any(set(line) <= {"-", " "} for line in flat.splitlines()[2:6])
+    by_param = run_table(cases, layout=Layout(group_by="param:model"))
+    assert by_param.splitlines()[0].split()[:2] == ["case", "model"]
+
+
+def test_cases_of_several_studies_name_theirs_beside_the_columns_asked_for(make_case: Any) -> None:
+    cases = [replace(make_case(), id=f"b.py::test_{study}[a-x]") for study in ("finetune", "matched")]
+    text = run_table(cases, layout=Layout(columns("joules")))
+    assert cells(text, 1) == ["finetune", "matched"]
 
 
 def test_no_cases_are_a_sentence() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from energybench.commands.arguments import add_run, add_storage, storage_folder, terminal_width
 from energybench.commands.estimate.pre_check import pre
+from energybench.commands.waiting import tracked
 
 if TYPE_CHECKING:
     from energybench.estimators.step.replay import Score
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     for note in found.notes:
         print(f"energybench: {note}", file=err)
     stored = read_run(found.path)
-    checks = [checker(stored, options) for checker in CHECKERS]
+    checks = [checker(stored, options) for checker in tracked(CHECKERS, f"checking {stored.name}", err)]
     if options.format == "json":
         document = {"schema": SCHEMA, "run": stored.name, **{check.name: check.data for check in checks}}
         print(json.dumps(document, indent=1, allow_nan=False), file=out)

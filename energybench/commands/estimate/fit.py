@@ -32,18 +32,19 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
     from energybench import __version__
     from energybench.commands.estimate.pre_report import errors_text
+    from energybench.commands.waiting import tracked
     from energybench.estimators.pre.check import check_observations, errors
     from energybench.estimators.pre.crossing import cross
     from energybench.estimators.pre.observation import merged, observe
     from energybench.estimators.pre.saved import Saved, to_text, used
 
-    found, notes = sources(options.sources, storage_folder(options))
+    found, notes = sources(options.sources, storage_folder(options), err)
     taken, left_out, more = chosen(found, options.device)
     for note in (*notes, *more):
         print(f"energybench: {note}", file=err)
     method = options.method or "ridge"
     crossed = cross(merged(taken), method)
-    rows = errors(check_observations(taken, method))
+    rows = errors(check_observations(taken, method, follow=lambda groups: tracked(groups, "leaving each out", err)))
     versions = {"energybench": __version__, "numpy": importlib.metadata.version("numpy")}
     if method == "boosting":
         versions["scikit-learn"] = importlib.metadata.version("scikit-learn")
@@ -62,7 +63,9 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     try:
         options.output.write_text(to_text(saved), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{options.output} cannot be written: {error.strerror or error}") from error
+        raise UsageError(
+            f"{options.output} cannot be written: {error.strerror or error}. Give -o a file in a folder that exists"
+        ) from error
     print(errors_text(saved, terminal_width(out)), file=out)
     print(f"\nSaved to {options.output}.", file=out)
     if method == "boosting":

@@ -46,7 +46,10 @@ def read(path: Path) -> Crossed:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}. `energybench estimate fit -o FILE` "
+            "makes such a file"
+        ) from error
     return from_text(text, str(path)).crossed
 
 
@@ -64,7 +67,10 @@ def chosen(
     notes = [f"{number(count)} left out: {reason}" for reason, count in seen.left_out.items()]
     if not seen.taken:
         why = "; ".join(f"{number(count)}: {reason}" for reason, count in seen.left_out.items()) or "they hold no case"
-        raise UsageError(f"nothing can be learned from the runs ({why})")
+        raise UsageError(
+            f"nothing can be learned from the runs ({why}). Measure trainings whose epochs are laps named `epoch`, or "
+            "name other runs with --from"
+        )
     kinds = Counter(each.meters for each in seen.taken)
     if device is not None:
         own = Counter(each.meters for each in seen.taken if device.casefold() in each.device.casefold())

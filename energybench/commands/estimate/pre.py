@@ -61,7 +61,7 @@ def assignment(text: str) -> tuple[str, float]:
     """`batch=64` -> ("batch", 64.0); argparse turns the ValueError of other texts into its own sentence."""
     name, sign, value = text.partition("=")
     if not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as batch=64")
     return name.strip(), float(value)
 
 

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
+from energybench.commands.waiting import tracked
 from energybench.errors import StoreError
 from energybench.model import Run
 
@@ -33,16 +35,18 @@ def add_from(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def sources(patterns: Sequence[str], storage: Path) -> tuple[list[Source], list[str]]:
+def sources(patterns: Sequence[str], storage: Path, err: TextIO | None = None) -> tuple[list[Source], list[str]]:
     """The runs that `patterns` name, else all of `storage`, and a note about what could not be read.
 
-    Hidden folders hold no runs. Raises StoreError where a pattern matches nothing, and where nothing can be read.
+    On `err`, where it is a terminal, a bar moves with the files. Hidden folders hold no runs.
+    Raises StoreError where a pattern matches nothing, and where nothing can be read.
     """
     from energybench.store import read_run
 
     found: list[Source] = []
     unread: list[str] = []
-    for path in _files(patterns, storage):
+    files = _files(patterns, storage)
+    for path in files if err is None else tracked(files, "reading runs", err):
         try:
             found.append(Source(path, read_run(path)))
         except StoreError:
@@ -63,7 +67,10 @@ def _files(patterns: Sequence[str], storage: Path) -> list[Path]:
         root, rest = _split(Path(pattern.removeprefix("file://")))
         named = [root] if not rest else list(root.glob(rest))
         if patterns and not any(path.exists() for path in named):
-            raise StoreError(f"--from {pattern} matches no file")
+            raise StoreError(
+                f"--from {pattern} matches no file: name files, folders or globs of stored runs; `energybench list` "
+                "shows them"
+            )
         for path in named:
             for file in path.rglob("*.json") if path.is_dir() else [path]:
                 hidden = any(part.startswith(".") for part in file.relative_to(root).parts)

@@ -9,7 +9,7 @@ interval from the folds among the rest, so that neither the middle nor the inter
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -87,15 +87,21 @@ def check(runs: Iterable[Run], method: str = "ridge", level: float = LEVEL) -> t
 
 
 def check_observations(
-    observations: Sequence[Observation], method: str = "ridge", level: float = LEVEL
+    observations: Sequence[Observation],
+    method: str = "ridge",
+    level: float = LEVEL,
+    follow: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> tuple[CheckRow, ...]:
-    """The same on observations of one kind of meter; none where there are too few groups."""
+    """The same on observations of one kind of meter; none where there are too few groups.
+
+    What is left out is taken through `follow`, by which a command shows how far it has come.
+    """
     rows: list[CheckRow] = []
     for by in GROUPS:
         groups = dict.fromkeys(getattr(each, by) for each in observations)
         if len(groups) < MINIMUM_GROUPS:
             continue
-        for group in groups:
+        for group in follow(list(groups)):
             rest = merged(each for each in observations if getattr(each, by) != group)
             try:
                 crossed = cross(rest, method)
