@@ -35,12 +35,12 @@ def add(commands: Any) -> None:
     listing.set_defaults(command=list_)
 
     showing = actions.add_parser("show", help="one baseline in full")
-    showing.add_argument("name", metavar="NAME")
+    showing.add_argument("name", metavar="NAME", help="the baseline")
     add_storage(showing)
     showing.set_defaults(command=show)
 
     removing = actions.add_parser("rm", help="forget a baseline; the runs stay")
-    removing.add_argument("name", metavar="NAME")
+    removing.add_argument("name", metavar="NAME", help="the baseline")
     removing.add_argument("--machine", metavar="FOLDER", help="only its run of this machine folder")
     add_storage(removing)
     removing.set_defaults(command=remove)

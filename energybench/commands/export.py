@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         "export", help="write one run for other readers", epilog=f"{__doc__} Formats: {formats}."
     )
     add_run(parser, "run")
-    parser.add_argument("--format", choices=tuple(FORMATS), required=True)
+    parser.add_argument("--format", choices=tuple(FORMATS), required=True, help="for whom")
     parser.add_argument(
         "--metric",
         choices=("kwh", "joules", "accuracy", "seconds"),

@@ -25,7 +25,9 @@ def add(commands: Any) -> None:
         metavar="POINTS",
         help="accuracy or macro F1 that the cheapest combination may lose, in points (default 2)",
     )
-    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "markdown", "json"), default="text", help="markdown shows all columns"
+    )
     add_storage(parser)
     parser.set_defaults(command=run)
 

@@ -16,7 +16,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("run", nargs="+", metavar="RUN", help=f"{RUN}; several: side by side")
     add_pue(parser)
-    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json", "markdown"), default="text", help="markdown shows all columns"
+    )
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw accuracy against bits into FILE (.svg, .png, .pdf)"
     )

@@ -34,8 +34,8 @@ def add(commands: Any) -> None:
         metavar="CASE",
         help="a full id, the part in brackets (resnet18-stego), or a glob of either; default: every case",
     )
-    parser.add_argument("--metric", choices=("energy", "accuracy", "seconds"), default="energy")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--metric", choices=("energy", "accuracy", "seconds"), default="energy", help="of the case")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json for programs")
     parser.add_argument(
         "--last", type=runs, default=_LAST, metavar="N", help=f"only the newest N runs (default {_LAST})"
     )

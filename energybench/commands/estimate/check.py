@@ -56,7 +56,7 @@ def add(actions: Any) -> None:
         help="rated power of what was metered, for the rule "
         "TDP x time (default: GPUs' power limits and the CPU's entry in the table of ratings)",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json for programs")
     add_storage(parser)
     parser.set_defaults(command=run)
 

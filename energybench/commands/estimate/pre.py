@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     )
     job = parser.add_argument_group("the training")
     job.add_argument("--model", required=True, metavar="NAME", help="a model of the runs, or one that can be counted")
-    job.add_argument("--epochs", required=True, type=float, metavar="N")
+    job.add_argument("--epochs", required=True, type=float, metavar="N", help="epochs of the training")
     job.add_argument("--batch", type=float, metavar="N", help="images in a batch")
     job.add_argument("--size", type=float, metavar="PIXELS", help="side of the images")
     job.add_argument("--images", type=float, metavar="N", help="training images of an epoch (default: as in the runs)")
@@ -53,7 +53,7 @@ def add(commands: Any) -> None:
     said.add_argument("--carbon", metavar="G|COUNTRY", help="gCO2e per kWh, or a country's code (DE, FRA)")
     said.add_argument("--price", metavar="P", help="price per kWh")
     add_pue(said)
-    said.add_argument("--format", choices=("text", "json"), default="text")
+    said.add_argument("--format", choices=("text", "json"), default="text", help="json for programs")
     parser.set_defaults(command=run)
 
 

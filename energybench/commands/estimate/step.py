@@ -72,7 +72,7 @@ def add(actions: Any) -> None:
         metavar="EPOCH:WHAT",
         help="a change that is planned, such as 30:optimizer; may be given several times",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json for programs")
     add_pue(parser)
     add_storage(parser)
     parser.set_defaults(command=run)
