@@ -41,7 +41,7 @@ def verdicts(rows: Sequence[Row], view: View, title: str = "", *, whole: bool = 
         if whole or len(view.metrics) == 1:
             columns += _means(metric, found, drop=4 + position)
     labels = [[c for metric in metrics if (c := row.comparisons.get(metric)) is not None] for row in rows]
-    return Part(title, (*columns, Column("", tuple(map(_labels, labels)), drop=6, left=True)))
+    return Part(title, (*columns, Column("labels", tuple(map(_labels, labels)), drop=6, left=True)))
 
 
 def by_group(groups: Sequence[Group], view: View, *, whole: bool = False) -> list[Part]:
