@@ -27,7 +27,6 @@ MODULES = (
     "energybench.harness.fixture",
     "energybench.harness.result",
     "energybench.integrations",
-    "energybench.integrations.mlflow",
     "energybench.metering",
     "energybench.metering.meter",
     "energybench.store",
@@ -36,7 +35,7 @@ MODULES = (
     "energybench.estimators.pre",
     "energybench.compress",
 )
-"""what a user imports, in the order in which it is told; the callbacks of frameworks need those, and are left out"""
+"""what a user imports, in the order in which it is told; what needs a framework is left out"""
 MADE = "<!-- made by docs/reference.py: edit the docstrings and parsers, then run it -->"
 
 

@@ -25,6 +25,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # One thread for each of several workers: torch's threads wait for one another in step, and a neighbour makes them
     # wait longer than they compute. Set before torch is imported; what tests start inherits it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # A pytest that a test or a fixture starts is no worker: pytest-benchmark would switch itself off in it.
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        os.environ.pop(name, None)
 
 settings.register_profile("energybench", deadline=None)  # a busy machine is no bug
 settings.load_profile("energybench")
@@ -38,11 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No other energybench of this machine is a neighbour of what a test meters, and a pytest that a test starts is no
-    worker: pytest-benchmark would switch itself off in it.
-    """
-    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
-        monkeypatch.delenv(name, raising=False)
+    """No other energybench of this machine is a neighbour of what a test meters."""
     monkeypatch.setenv("ENERGYBENCH_LOCK_DIR", str(tmp_path_factory.getbasetemp() / "locks"))
 
 
