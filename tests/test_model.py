@@ -91,6 +91,26 @@ def test_a_mean_leaves_out_what_is_absent() -> None:
     assert mean([None]) is None
 
 
+def test_epochs_are_the_laps_before_what_was_recorded_and_absent_where_there_is_neither() -> None:
+    laps = (Window(1.0, label="epoch"), Window(1.0, label="epoch"), Window(1.0, label="eval"))
+    assert Round(Window(3.0, laps=laps), {"epochs": 7}).epochs == 2
+    assert Round(Window(3.0), {"epochs": 7}).epochs == 7
+    assert Round(Window(3.0)).epochs is None
+    assert Round(Window(3.0), {"epochs": 0.0}).epochs == 0
+    assert Round(Window(3.0), {"epochs": None}).epochs is None
+
+
+def test_means_over_rounds_leave_out_the_rounds_that_recorded_none() -> None:
+    rounds = (Round(Window(1.0), {"accuracy": 0.5}), Round(Window(3.0), {"accuracy": 0.7}), Round(Window(5.0)))
+    case = Case("f.py::test_f", rounds)
+    assert case.mean_metric("accuracy") == pytest.approx(0.6)
+    assert case.mean_metric("accuracy") == case.mean_metric("accuracy")  # kept, not taken from a used-up iterator
+    assert case.mean_metric("f1") is None
+    assert case.mean_seconds == pytest.approx(3.0)
+    assert case.epochs == (None, None, None)
+    assert Case("f.py::test_f").mean_seconds is None
+
+
 def test_a_run_is_named_by_its_file_and_finds_its_cases() -> None:
     run = Run("/somewhere/Linux/0003_run1.json", (Case("a"), Case("b")))
     assert run.name == "0003_run1"

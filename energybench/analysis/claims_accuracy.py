@@ -9,7 +9,7 @@ from energybench.analysis import paper
 from energybench.analysis.evidence import FEWEST, Claim, Evidence, Judged, absent, is_lost, loss_interval, points
 from energybench.analysis.row import Row, mapping, workload
 from energybench.analysis.stats import wilson
-from energybench.model import Case, mean
+from energybench.model import Case
 
 _RATE_SLACK = 0.05
 _LOSS_SLACK = 0.01
@@ -51,7 +51,7 @@ def pruned_vgg16(evidence: Evidence) -> Claim:
     row = evidence.row("vgg16", "prune")
     if row is None or row.loss is None or row.baseline is None or row.rate is None:
         return Claim(text, stated, "-", Judged.NOT_TESTABLE, absent(evidence, "vgg16", "prune"))
-    before = mean(row.baseline.metric("accuracy")) or 0.0
+    before = row.baseline.mean_metric("accuracy") or 0.0
     here = f"rate {100 * row.rate:.1f} %, {100 * before:.1f} -> {100 * (row.accuracy or 0.0):.1f} %"
     if not evidence.is_imagenet:
         return Claim(text, stated, here, Judged.NOT_TESTABLE, evidence.elsewhere)
@@ -85,7 +85,7 @@ def accuracy_claims(evidence: Evidence) -> tuple[Claim, ...]:
     gains: dict[str, float] = {}
     for row in evidence.under("none"):
         zero = next((c for c in evidence.controls if (c.model, c.protocol) == (row.model, "zero epochs")), None)
-        untouched = mean(row.case.metric("accuracy_start")) if zero is None else zero.accuracy
+        untouched = row.case.mean_metric("accuracy_start") if zero is None else zero.accuracy
         if untouched is not None and row.accuracy is not None:
             gains[row.model] = row.accuracy - untouched
     if not gains:

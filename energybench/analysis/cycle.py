@@ -142,7 +142,7 @@ def _cycle_row(row: Row, training: Evidence) -> CycleRow:
         reason = "the search was not metered in this run"
     else:
         cycle = FullCycle(train_j, each, search_j=search_j)
-    batch = mean(row.case.metric("batch")) or workload(row.case).get("batch")
+    batch = row.case.mean_metric("batch") or workload(row.case).get("batch")
     inference = None
     if row.baseline is not None and row.energy is not None:  # else the energies are not comparable
         inference = ratio_of(*(_per_image(side, side.verdict_domains) for side in (row.baseline, row.case)))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from energybench.analysis.stats import sample_variance, welch
-from energybench.model import Case, Round
+from energybench.model import Case
 
 TERMS = ("epochs", "seconds_per_epoch", "power")
 
@@ -45,17 +45,9 @@ class Decomposition:
         return label(self.terms)
 
 
-def epochs(round: Round) -> float:
-    """Epochs of a round: its laps named `epoch`, else what it recorded as `epochs`, else 1."""
-    if round.window.laps and (laps := len(round.window.laps_named("epoch"))):
-        return float(laps)
-    recorded = round.metrics.get("epochs")
-    return float(recorded) if recorded and recorded > 0 else 1.0
-
-
 def has_epochs(case: Case) -> bool:
     """Whether any round marked or recorded epochs."""
-    return any(round.metrics.get("epochs") or round.window.laps_named("epoch") for round in case.rounds)
+    return any(case.epochs)
 
 
 def decompose(baseline: Case, candidate: Case) -> Decomposition | None:
@@ -108,7 +100,7 @@ def split(baseline: Case, candidate: Case) -> dict[str, float]:
     old, new = _logs(baseline), _logs(candidate)
     if not old or not new:
         return {}
-    means = ([math.fsum(column) / len(rows) for column in zip(*rows, strict=True)] for rows in (old, new))
+    means = ([_mean(column) for column in zip(*rows, strict=True)] for rows in (old, new))
     return {name: after - before for name, before, after in zip(TERMS, *means, strict=True)}
 
 
@@ -118,12 +110,11 @@ def is_fewer_epochs(terms: Mapping[str, float]) -> bool:
 
 
 def _logs(case: Case) -> list[tuple[float, float, float]]:
-    """ln of epochs, of seconds per epoch and of watts of each round with a usable reading."""
+    """ln of epochs (1 where it has none), of seconds per epoch and of watts of each round with a usable reading."""
     logs: list[tuple[float, float, float]] = []
-    for round, joules in zip(case.rounds, case.joules(case.verdict_domains), strict=True):
-        seconds, count = round.window.seconds, epochs(round)
+    for joules, seconds, epochs in zip(case.verdict_joules, case.seconds, case.epochs, strict=True):
         if joules is not None and joules > 0 and seconds > 0:
-            n, s, j = math.log(count), math.log(seconds), math.log(joules)
+            n, s, j = math.log(epochs or 1.0), math.log(seconds), math.log(joules)
             logs.append((n, s - n, j - s))
     return logs
 

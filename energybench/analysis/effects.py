@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from energybench.analysis.moderation import Spread
 from energybench.analysis.stats import INFINITE, Difference, combined, sample_variance, welch
-from energybench.model import Case, mean
+from energybench.model import Case
 
 EVALUATION_KEYS = ("evaluation_images", "eval_images", "test_images")
 """Facts that hold the size of the evaluation set where the rounds did not record `total`."""
@@ -132,7 +132,7 @@ def _floor(baseline: Case, candidate: Case, *, same_images: bool) -> float:
     sizes = [evaluation_size(case) for case in (baseline, candidate)]
     if same_images:
         return max((0.5 / size for size in sizes if size), default=0.0)
-    shares = [mean(case.metric("accuracy")) for case in (baseline, candidate)]
+    shares = [case.mean_metric("accuracy") for case in (baseline, candidate)]
     return math.sqrt(
         sum(share * (1 - share) / size for share, size in zip(shares, sizes, strict=True) if size and share is not None)
     )
@@ -143,7 +143,7 @@ def evaluation_size(case: Case) -> float | None:
 
     A set holds one image at least; a smaller number is no size.
     """
-    recorded = mean(case.metric("total"))
+    recorded = case.mean_metric("total")
     if recorded is not None and recorded >= 1:
         return recorded
     for key in EVALUATION_KEYS:

@@ -105,7 +105,7 @@ def _filled(blank: Comparison, judgement: Judgement, case: Case) -> Comparison:
 def _price(case: Case, rounds: int) -> str:
     """What further rounds of the candidate would cost: ` (7 more, 0.4 kWh and 12 min for the candidate)`."""
     more = rounds - len(case.rounds)
-    spent, seconds = case.mean_j, mean(case.seconds)
+    spent, seconds = case.mean_j, case.mean_seconds
     if more <= 0 or spent is None or seconds is None:
         return ""
     energy, time = energy_scale([more * spent]), time_scale([more * seconds])
@@ -139,11 +139,11 @@ def _relative_error(case: Case) -> float:
     """
     names = case.verdict_domains
     count, squares = 0, 0.0
-    for round, read in zip(case.rounds, joules(case), strict=True):
+    for round, read in zip(case.rounds, case.verdict_joules, strict=True):
         if read is not None and read > 0:
-            errors = [error for name in names if (error := round.window.error_j.get(name))]
+            stated = round.window.error_j
             count += 1
-            squares += min(1.0, math.hypot(*errors) / read) ** 2
+            squares += min(1.0, math.hypot(*[stated.get(name) or 0.0 for name in names]) / read) ** 2
     return math.sqrt(squares / count) if count else 0.0
 
 

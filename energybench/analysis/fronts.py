@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from energybench.analysis.metrics import joules
 from energybench.analysis.pareto import front
 from energybench.analysis.report import COMPARED, Report
-from energybench.model import Case, Status, mean
+from energybench.model import Case, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def _is_placed(*cases: Case) -> bool:
 
 
 def _place(case: Case) -> tuple[float | None, float | None]:
-    return mean(joules(case)), mean(case.metric("accuracy"))
+    return case.mean_joules(case.verdict_domains), case.mean_metric("accuracy")
 
 
 def _on_front(cases: Iterable[Case]) -> tuple[str, ...]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from energybench.analysis import decompose
 from energybench.model import Case, Metric
 
 
 def joules(case: Case) -> tuple[float | None, ...]:
     """IT joules of each round over the domains that a verdict rests on."""
-    return case.joules(case.verdict_domains)
+    return case.verdict_joules
 
 
 def watts(case: Case) -> tuple[float | None, ...]:
@@ -22,18 +21,11 @@ def watts(case: Case) -> tuple[float | None, ...]:
     )
 
 
-def epochs(case: Case) -> tuple[float | None, ...]:
-    """Epochs of each round; empty where it recorded none."""
-    if not decompose.has_epochs(case):
-        return ()
-    return tuple(decompose.epochs(round) for round in case.rounds)
-
-
 ENERGY = Metric("energy", "J", "lower", joules, gates=True)
 ACCURACY = Metric("accuracy", "", "higher", lambda case: case.metric("accuracy"), gates=True)
 SHOWN = (
     Metric("seconds", "s", "lower", lambda case: case.seconds),
-    Metric("epochs", "", "lower", epochs),
+    Metric("epochs", "", "lower", lambda case: case.epochs),
     Metric("power", "W", "lower", watts),
 )
 METRICS = (ENERGY, ACCURACY, *SHOWN)

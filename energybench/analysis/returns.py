@@ -60,7 +60,7 @@ def returns(case: Case) -> Returns:
         macs_param=macs_per_parameter(case.facts),
         accuracy_per_kwh=efficiency(case).accuracy_per_kwh,
         to_accuracy_j=case.mean_j if hit else None,
-        to_accuracy_s=mean(case.seconds) if hit else None,
+        to_accuracy_s=case.mean_seconds if hit else None,
     )
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from energybench.analysis import paper
-from energybench.analysis.decompose import Decomposition, epochs, has_epochs, log_interval
+from energybench.analysis.decompose import Decomposition, has_epochs, log_interval
 from energybench.model import Case, Provenance, Status, mean
 from energybench.units import kwh
 
@@ -125,7 +125,7 @@ class Row:
     @property
     def accuracy(self) -> float | None:
         """Mean over the rounds, a share."""
-        return mean(self.case.metric("accuracy"))
+        return self.case.mean_metric("accuracy")
 
     @property
     def loss(self) -> float | None:
@@ -135,7 +135,7 @@ class Row:
     @property
     def loss_from_start(self) -> float | None:
         """Accuracy of the uncompressed, untrained model minus this case's, on the same images."""
-        start, end = mean(self.case.metric("accuracy_start")), self.accuracy
+        start, end = self.case.mean_metric("accuracy_start"), self.accuracy
         return None if start is None or end is None else start - end
 
     @property
@@ -214,7 +214,7 @@ class Row:
             return False
         allowed = self.tolerance
         if _first(workload(self.case).get("compressor_parameters"), "relative"):
-            allowed *= mean(self.baseline.metric("accuracy")) or 0.0
+            allowed *= self.baseline.mean_metric("accuracy") or 0.0
         return loss > allowed + 1e-9
 
 
@@ -267,9 +267,7 @@ def _loss(baseline: Case, candidate: Case) -> float | None:
 
 
 def _epochs(case: Case) -> float | None:
-    if any(round.metrics.get("epochs") == 0 for round in case.rounds):
-        return mean(round.metrics.get("epochs") for round in case.rounds)
-    return mean(map(epochs, case.rounds)) if has_epochs(case) else None
+    return mean(case.epochs)
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

@@ -9,11 +9,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """The garbage collector is off inside, and afterwards as it was before."""
+    """The garbage collector is off inside, and afterwards as it was before.
+
+    What was made inside is left out of later collections: the command is about to end, and the first collection after
+    it would walk over all of it once.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            gc.freeze()
             gc.enable()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from energybench.errors import EnergybenchError
-from energybench.model import Case, Quantity, Round, mean
+from energybench.model import Case, Quantity, Round
 from energybench.units import kwh
 
 ABSENT: Any = object()
@@ -64,7 +64,7 @@ class Result:
     @property
     def seconds(self) -> float | None:
         """Mean seconds per round; None with --benchmark-disable."""
-        return mean(self.case.seconds)
+        return self.case.mean_seconds
 
     @property
     def accuracy(self) -> float:
@@ -73,7 +73,7 @@ class Result:
 
     def metric(self, name: str) -> float:
         """Mean over the rounds of what was recorded under `name`. Raises EnergybenchError where nothing was."""
-        value = mean(self.case.metric(name)) if self.case.rounds else self._metrics.get(name)
+        value = self.case.mean_metric(name) if self.case.rounds else self._metrics.get(name)
         if value is None:
             raise EnergybenchError(
                 f"{self.case.short_id} recorded no {name}: call energy.record({name}=...) inside the metered function"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from energybench.model.energy import Domain, Provenance, Quantity, mean, total, weakest
 from energybench.model.round import Round
 from energybench.model.window import Mark, Window
 from energybench.units import kwh
+
+T = TypeVar("T")
+_ABSENT: Any = object()
 
 
 class Status(StrEnum):
@@ -52,7 +55,7 @@ class Case:
     """watts of each domain while the machine was idle, measured once before the first case; empty: not measured"""
     margins: Mapping[str, float] = field(default_factory=dict)
     """metric -> the change that matters for this case (energy 0.1 = 10 %, accuracy 0.01 = 1 point); none: as for all"""
-    _derived: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """what was derived from the fields above once: a comparison and its tables ask for it again and again"""
 
     @property
@@ -75,20 +78,17 @@ class Case:
     @property
     def total_domains(self) -> tuple[str, ...]:
         """Names of the domains that add up to the headline energy."""
-        found: tuple[str, ...] | None = self._derived.get("total_domains")
-        if found is None:
-            found = self._derived["total_domains"] = tuple([d.name for d in self.domains if d.in_total])
-        return found
+        return self._once("total_domains", lambda: tuple([d.name for d in self.domains if d.in_total]))
 
     @property
     def verdict_domains(self) -> tuple[str, ...]:
         """The measured and integrated in-total domains; where there is none, all in-total domains."""
-        found: tuple[str, ...] | None = self._derived.get("verdict_domains")
-        if found is None:
-            hardware = (Provenance.MEASURED, Provenance.INTEGRATED)
-            counted = tuple([d.name for d in self.domains if d.in_total and d.provenance in hardware])
-            found = self._derived["verdict_domains"] = counted or self.total_domains
-        return found
+        return self._once("verdict_domains", lambda: self._counted or self.total_domains)
+
+    @property
+    def _counted(self) -> tuple[str, ...]:
+        hardware = (Provenance.MEASURED, Provenance.INTEGRATED)
+        return tuple([d.name for d in self.domains if d.in_total and d.provenance in hardware])
 
     @property
     def provenance(self) -> Provenance | None:
@@ -104,15 +104,22 @@ class Case:
     @property
     def seconds(self) -> tuple[float, ...]:
         """Seconds of each round."""
-        return tuple([round.window.seconds for round in self.rounds])
+        return self._once("seconds", lambda: tuple([round.window.seconds for round in self.rounds]))
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """Mean seconds of a round; None where there is no round."""
+        return self._once("mean seconds", lambda: mean(self.seconds))
 
     def joules(self, names: Sequence[str] | None = None) -> tuple[float | None, ...]:
         """IT joules of each round over the domains `names` (default: all in-total domains)."""
         chosen = self.total_domains if names is None else tuple(names)
-        found: tuple[float | None, ...] | None = self._derived.get(chosen)
-        if found is None:
-            found = self._derived[chosen] = tuple([round.window.total_j(chosen) for round in self.rounds])
-        return found
+        return self._once(chosen, lambda: tuple([round.window.total_j(chosen) for round in self.rounds]))
+
+    @property
+    def verdict_joules(self) -> tuple[float | None, ...]:
+        """IT joules of each round over the domains that a verdict rests on."""
+        return self._once("verdict joules", lambda: self.joules(self.verdict_domains))
 
     def quantities(self) -> tuple[Quantity | None, ...]:
         """IT joules of each round over the in-total domains, with their error."""
@@ -149,7 +156,12 @@ class Case:
     @property
     def mean_j(self) -> float | None:
         """Mean IT joules over the rounds; None where no round has a total."""
-        return mean(self.joules())
+        return self.mean_joules()
+
+    def mean_joules(self, names: Sequence[str] | None = None) -> float | None:
+        """Mean over the rounds of the joules of the domains `names` (default: all in-total domains)."""
+        chosen = self.total_domains if names is None else tuple(names)
+        return self._once(("mean", chosen), lambda: mean(self.joules(chosen)))
 
     @property
     def mean_kwh(self) -> float | None:
@@ -159,7 +171,16 @@ class Case:
 
     def metric(self, name: str) -> tuple[float | None, ...]:
         """What each round recorded under `name`."""
-        return tuple([round.metrics.get(name) for round in self.rounds])
+        return self._once(("metric", name), lambda: tuple([round.metrics.get(name) for round in self.rounds]))
+
+    def mean_metric(self, name: str) -> float | None:
+        """Mean of what the rounds recorded under `name`; None where none did."""
+        return self._once(("mean of metric", name), lambda: mean(self.metric(name)))
+
+    @property
+    def epochs(self) -> tuple[float | None, ...]:
+        """Epochs of each round; None where it neither marked nor recorded any."""
+        return self._once("epochs", lambda: tuple([round.epochs for round in self.rounds]))
 
     @property
     def measured_share(self) -> float | None:
@@ -170,6 +191,13 @@ class Case:
         total = mean(self.joules())
         measured = mean(self.joules(sorted(hardware))) if hardware else 0.0
         return None if not total or measured is None else measured / total
+
+    def _once(self, key: Hashable, derive: Callable[[], T]) -> T:
+        """What `derive` gives, asked for the first time and kept under `key`."""
+        found: T = self._derived.get(key, _ABSENT)
+        if found is _ABSENT:
+            found = self._derived[key] = derive()
+        return found
 
 
 def _parted(id: str) -> tuple[str, str | None]:

@@ -40,3 +40,11 @@ class Round:
     """where its power over time was recorded"""
     session: str = ""
     """id of the pytest session that measured it: rounds of two sessions are not one sample"""
+
+    @property
+    def epochs(self) -> float | None:
+        """Its laps named `epoch`, else what it recorded as `epochs`: 0 where it trained nothing; None: neither."""
+        if self.window.laps and (laps := len(self.window.laps_named("epoch"))):
+            return float(laps)
+        recorded = self.metrics.get("epochs")
+        return float(recorded) if recorded is not None and recorded >= 0 else None

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from energybench.analysis.decompose import epochs, has_epochs
 from energybench.analysis.stats import sample_variance
 from energybench.model import Case, Provenance, Window, mean
 from energybench.reports.layout import METRIC, PARAM
@@ -76,7 +75,7 @@ def figure(name: str) -> Figure:
         return Figure(lambda case, _: _plain(case.params.get(of)), of, left=True)
     if name.startswith(METRIC):
         of = name.removeprefix(METRIC)
-        return Figure(lambda case, _: mean(case.metric(of)), of, cell=_number)
+        return Figure(lambda case, _: case.mean_metric(of), of, cell=_number)
     return _FIGURES[name]
 
 
@@ -150,14 +149,11 @@ def _error(case: Case, _: Context) -> float | None:
 
 
 def _epochs(case: Case, _: Context) -> float | None:
-    recorded = [count for count in case.metric("epochs") if count is not None]
-    if recorded:  # 0 too: a control that trains nothing
-        return sum(recorded) / len(recorded)
-    return sum(map(epochs, case.rounds)) / len(case.rounds) if has_epochs(case) else None
+    return mean(case.epochs)
 
 
 def _power(case: Case, _: Context) -> float | None:
-    return _ratio(case.mean_j, mean(case.seconds))
+    return _ratio(case.mean_j, case.mean_seconds)
 
 
 def _per_epoch(case: Case, context: Context) -> float | None:
@@ -202,7 +198,7 @@ def _ratio(value: float | None, by: float | None) -> float | None:
 
 
 def _accuracy(case: Case, _: Context) -> float | None:
-    return mean(case.metric("accuracy"))
+    return case.mean_metric("accuracy")
 
 
 def _compression(case: Case, _: Context) -> str | None:
@@ -239,7 +235,7 @@ _FIGURES: Mapping[str, Figure] = {
     "epochs": Figure(_epochs, "epochs", cell=lambda value: "-" if value is None else f"{value:.3g}"),
     "compression": Figure(_compression, "compression", left=True),
     "search": Figure(lambda case, _: total_j(case, case.search), "search {}", energy_scale),
-    "seconds": Figure(lambda case, _: mean(case.seconds), "{}", time_scale),
+    "seconds": Figure(lambda case, _: case.mean_seconds, "{}", time_scale),
     "power": Figure(_power, "{}", power_scale),
     "per-epoch": Figure(_per_epoch, "{}/epoch", energy_scale),
     "per-sample": Figure(_per_sample, _per_sample_header, energy_scale),

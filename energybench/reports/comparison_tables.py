@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from energybench.analysis.decompose import TERMS, epochs, has_epochs
+from energybench.analysis.decompose import TERMS
 from energybench.analysis.report import GATING, Report
 from energybench.model import Case, Comparison, Provenance, Verdict, mean
 from energybench.reports.comparison_view import Group, Row, View
@@ -90,7 +90,7 @@ def resources(rows: Sequence[Row], view: View, rules: tuple[str, ...] = ()) -> P
             for provenance in sorted(classes, key=lambda provenance: provenance.rank)
         ]
     if _wants(view, "seconds"):
-        columns.append(_sides(rows, lambda case: mean(case.seconds), time_scale, drop=1))
+        columns.append(_sides(rows, lambda case: case.mean_seconds, time_scale, drop=1))
     if _wants(view, "power"):
         columns.append(_sides(rows, _mean_power, power_scale, drop=2))
     title = "IT energy by provenance, time and mean power"
@@ -179,22 +179,22 @@ def _sides(
 def _of_class(provenance: Provenance) -> Callable[[Case], float | None]:
     def joules(case: Case) -> float | None:
         names = [d.name for d in case.domains if d.in_total and d.provenance is provenance]
-        return mean(case.joules(names)) if names else None
+        return case.mean_joules(names) if names else None
 
     return joules
 
 
 def _accuracy_points(case: Case) -> float | None:
-    value = mean(case.metric("accuracy"))
+    value = case.mean_metric("accuracy")
     return None if value is None else 100 * value
 
 
 def _epoch_count(case: Case) -> float | None:
-    return mean(map(epochs, case.rounds)) if has_epochs(case) else None
+    return mean(case.epochs)
 
 
 def _mean_power(case: Case) -> float | None:
-    joules, seconds = case.mean_j, mean(case.seconds)
+    joules, seconds = case.mean_j, case.mean_seconds
     return joules / seconds if joules is not None and seconds else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from energybench.model import Status, mean
+from energybench.model import Status
 from energybench.reports.table import Column, render
 from energybench.store.runs import moment
 from energybench.units import energy_scale, time_scale
@@ -25,7 +25,7 @@ def history_tables(history: Mapping[str, Sequence[PastCase]], *, width: int = WI
 
 def _table(past: Sequence[PastCase], width: int) -> str:
     joules = [one.case.mean_j for one in past]
-    seconds = [mean(one.case.seconds) for one in past]
+    seconds = [one.case.mean_seconds for one in past]
     scale, clock = energy_scale(joules), time_scale(seconds)
     sources = [str(one.case.provenance or "no energy") for one in past]
     columns = [
@@ -71,5 +71,5 @@ def _minute(created: str) -> str:
 
 
 def _accuracy(one: PastCase) -> str:
-    value = mean(one.case.metric("accuracy"))
+    value = one.case.mean_metric("accuracy")
     return "-" if value is None else f"{100 * value:.1f}"

@@ -10,7 +10,6 @@ from energybench.analysis.interactions import Interactions
 from energybench.analysis.interactions_cells import SCORES, Cell, kind_of
 from energybench.analysis.interactions_choice import ALL, Choice
 from energybench.analysis.row import Ratio
-from energybench.model import mean
 from energybench.reports.part import Part
 from energybench.reports.table import Column
 from energybench.units import energy_scale, significant
@@ -130,7 +129,7 @@ def _choices(found: Interactions) -> list[Part]:
 
 def _resolution(found: Interactions) -> list[str]:
     """How many images the scores rest on, where the cases recorded it."""
-    totals = [total for cell in found.cells if (total := mean(cell.case.metric("total")))]
+    totals = [total for cell in found.cells if (total := cell.case.mean_metric("total"))]
     if not totals:
         return []
     few = min(totals)

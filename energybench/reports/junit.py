@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as ET
 
 from energybench.analysis.report import GATING, Report, Shift
-from energybench.model import Comparison, Verdict, mean
+from energybench.model import Comparison, Verdict
 from energybench.reports.comparison_view import EVERYTHING, Row, View, geometric_mean, gravest_first, left_out, rows
 from energybench.reports.comparison_words import FAILING, describe_all, describe_noise, describe_shift, heading, summary
 
@@ -57,7 +57,7 @@ def _case(suite: ET.Element, row: Row, report: Report, view: View) -> bool:
     """Add the test of one case; whether it fails."""
     file, name = _address(row.pair.case)
     test = ET.SubElement(suite, "testcase", classname=printable(file), name=printable(name))
-    seconds = mean(row.pair.candidate.seconds) if row.pair.candidate else None
+    seconds = row.pair.candidate.mean_seconds if row.pair.candidate else None
     if seconds is not None:
         test.set("time", f"{seconds:.6f}")
     decisive = gravest_first(c for c in row.shown if c.metric in GATING)

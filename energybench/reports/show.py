@@ -102,7 +102,7 @@ def _accuracy_table(cases: Sequence[Case], width: int) -> str:
     rows = [
         (case, value, size)
         for case in grouped(cases)
-        if (value := mean(case.metric("accuracy"))) is not None and (size := evaluation_size(case)) is not None
+        if (value := case.mean_metric("accuracy")) is not None and (size := evaluation_size(case)) is not None
     ]
     if not rows:
         return ""

@@ -16,7 +16,6 @@ from energybench.analysis.efficiency import efficiency
 from energybench.analysis.returns import returns
 from energybench.analysis.row import Ratio, Row, workload
 from energybench.analysis.study import Study
-from energybench.model import mean
 from energybench.reports.curve import Curve, curves
 
 SCHEMA = 1
@@ -75,7 +74,7 @@ def _row(row: Row, pue: float | None) -> dict[str, Any]:
         | {"parts": row.compression.get("parts")},
         "epochs": row.epochs,
         "epoch_ratio": row.epoch_ratio,
-        "seconds": mean(case.seconds),
+        "seconds": case.mean_seconds,
         "joules": case.mean_j,
         "pue": factor,
         "kwh": row.kwh(pue),

@@ -12,7 +12,7 @@ from energybench.analysis.efficiency import efficiency
 from energybench.analysis.returns import returns
 from energybench.analysis.row import NOISE, Ratio, Row
 from energybench.analysis.study import EARLY_STOPPING, Study
-from energybench.model import Status, mean
+from energybench.model import Status
 from energybench.reports.part import Part
 from energybench.reports.table import Column
 from energybench.units import Scale, energy_scale, significant, time_scale, watt_hour_scale
@@ -57,7 +57,7 @@ def _outcomes(every: Sequence[Row], key: tuple[str, str], pue: float | None, *, 
     rows = [row for row in _by_model(every) if (row.protocol, row.study) == key]
     joules = [_with_pue(row, pue) for row in rows]
     wh = watt_hour_scale(joules)
-    s = time_scale(mean(row.case.seconds) for row in rows)
+    s = time_scale(row.case.mean_seconds for row in rows)
     pues = sorted({row.case.pue if pue is None else pue for row in rows})
     columns = (
         Column("case", tuple(row.case.short_id for row in rows), left=True),
@@ -69,7 +69,7 @@ def _outcomes(every: Sequence[Row], key: tuple[str, str], pue: float | None, *, 
         Column("epochs", tuple("-" if row.epochs is None else f"{row.epochs:.3g}" for row in rows)),
         Column("to target", tuple(_metric(row, "epochs_to_target") for row in rows), drop=3),
         Column("perplexity", tuple(_metric(row, "perplexity") for row in rows), drop=3),
-        Column(s.unit, tuple(s.text(mean(row.case.seconds)) for row in rows), drop=2),
+        Column(s.unit, tuple(s.text(row.case.mean_seconds) for row in rows), drop=2),
         Column(wh.unit, tuple(wh.text(value) for value in joules)),
         Column("saving", tuple(_saving(row, row.energy) for row in rows)),
         Column("95 % interval", tuple(_saving_interval(row.energy) for row in rows), drop=9),
@@ -236,7 +236,7 @@ def _status(rows: Sequence[Row]) -> list[Column]:
 
 
 def _metric(row: Row, name: str) -> str:
-    value = mean(row.case.metric(name))
+    value = row.case.mean_metric(name)
     return "-" if value is None else f"{value:.3g}"
 
 

@@ -180,12 +180,13 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors of Windows put a mark before the text
+        # Editors of Windows put a mark before the text. Not `read_text`: JSON needs no translation of its line ends.
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {path}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} cannot be read: {error}.") from error
-    if not text.strip():
+    if not text or text.isspace():
         raise StoreError(f"{path} is empty: the process that wrote it was stopped. Delete it and measure again.")
     try:
         document = json.loads(text, parse_constant=_no_constant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from energybench.analysis.decompose import TERMS, decompose, epochs, is_fewer_epochs, label, log_interval, split
+from energybench.analysis.decompose import TERMS, decompose, is_fewer_epochs, label, log_interval, split
 from energybench.model import Case, Domain, Provenance, Round, Window, mean
 
 POSITIVE = st.floats(1e-3, 1e6)
@@ -37,12 +38,13 @@ def test_each_term_is_what_it_says() -> None:
     assert terms["power"] == pytest.approx(math.log(75 / 50))
 
 
-def test_laps_count_before_what_was_recorded_and_no_epochs_are_one() -> None:
-    laps = (Window(1.0, label="epoch"), Window(1.0, label="epoch"), Window(1.0, label="eval"))
-    assert epochs(Round(Window(3.0, laps=laps), {"epochs": 7})) == 2
-    assert epochs(Round(Window(3.0), {"epochs": 7})) == 7
-    assert epochs(Round(Window(3.0))) == 1
-    assert epochs(Round(Window(3.0), {"epochs": 0.0})) == 1
+def test_a_round_without_epochs_is_one_pass() -> None:
+    def passes(metrics: dict[str, float | None]) -> Case:
+        return replace(case([(100.0, 2.0, 1)]), rounds=(Round(Window(2.0, {"gpu:0": 100.0}), metrics),))
+
+    for one_pass in ({}, {"epochs": 0.0}):
+        terms = split(passes({"epochs": 4.0}), passes(one_pass))
+        assert terms["epochs"] == pytest.approx(math.log(1 / 4))
 
 
 def test_a_saving_that_is_mostly_fewer_epochs_is_called_that() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from energybench.analysis.comparability import differences
 from energybench.analysis.evidence import Evidence
 from energybench.analysis.row import Ratio, ratio_of
-from energybench.model import Case, Status, mean
+from energybench.model import Case, Status
 from energybench.reports.charts import frame
 from energybench.reports.charts.chart import Cell, Chart, Field, Numbers
 from energybench.reports.charts.grouping import (
@@ -127,7 +127,7 @@ def _squares(subject: Subject) -> list[Square]:
         ratio = ratios[id(one.case)] if id(one.case) in ratios else _ratio(one, none)
         row = f"{one.model}, {one.run}" if subject.several else one.model
         joules = subject.factor * (one.case.mean_j or 0.0)
-        made.append(Square(one, row, joules, ratio, mean(one.case.metric("accuracy"))))
+        made.append(Square(one, row, joules, ratio, one.case.mean_metric("accuracy")))
     return made
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from energybench.model import Run, mean
+from energybench.model import Run
 from energybench.reports.exports.readings import UNITS, Export, Reading, labelled, readings
 from energybench.units import energy, significant
 
@@ -58,7 +58,7 @@ def _extra(reading: Reading, metric: str, pue: float | None) -> str:
         share = case.measured_share
         if share is not None and 0 < share < 1:
             lines.append(f"share of counters and sensors: {100 * share:.0f} %")
-    accuracy = mean(case.metric("accuracy"))
+    accuracy = case.mean_metric("accuracy")
     if accuracy is not None and metric != "accuracy":
         lines.append(f"accuracy: {100 * accuracy:.2f} %")
     lines.append(f"status: {case.status}")

@@ -190,7 +190,7 @@ def _run_cell(every: Sequence[Of], run: Run) -> tuple[str, ...]:
 
 def _accuracy_interval(case: Case) -> tuple[float | None, float | None, float | None]:
     """Wilson's interval of the mean accuracy, and the images that it was counted on."""
-    value, size = mean(case.metric("accuracy")), evaluation_size(case)
+    value, size = case.mean_metric("accuracy"), evaluation_size(case)
     if value is None or size is None:
         return None, None, size
     low, high = wilson(value * size, size)
