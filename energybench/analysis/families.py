@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from energybench.analysis.effects import Effect, accuracy_effect, log_effect
 from energybench.analysis.margins import margin_for
-from energybench.analysis.metrics import ACCURACY, ENERGY, joules, positive
+from energybench.analysis.metrics import ACCURACY, ENERGY, positive
 from energybench.analysis.report import CompareOptions, SessionNoise, Shift
 from energybench.analysis.shift import two_levels
 from energybench.analysis.verdicts import Judgement, Rule, judge_all, judge_shift, points_rule, relative_rule

@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from energybench.commands.arguments import add_storage, share, storage_folder
+from energybench.commands.arguments import add_storage, storage_folder
 from energybench.commands.printing import FORMATS, print_reports
+from energybench.commands.terms import add_margins, add_margins_file, terms
 from energybench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,14 +41,8 @@ def add(commands: Any) -> None:
     parser.add_argument("head", metavar="HEAD", help="another, or `.`: the working tree with its uncommitted changes")
     parser.add_argument("--rounds", type=rounds, default=4, metavar="N", help="rounds of each side (default 4)")
     parser.add_argument("--keep", action="store_true", help="keep the checkouts and the sessions' own files")
-    parser.add_argument("--margin", type=share, default=0.05, help="growth in energy that matters (default 5%%)")
-    parser.add_argument(
-        "--accuracy-margin", type=share, default=0.005, help="fall in accuracy that matters (default 0.5%%)"
-    )
-    parser.add_argument("--margins", type=Path, metavar="FILE", help="TOML file of margins by case")
-    parser.add_argument(
-        "--vary", action="append", default=[], metavar="KEY", help="comparability key that is meant to differ"
-    )
+    add_margins(parser)
+    add_margins_file(parser)
     parser.add_argument("--strict", action="store_true", help="exit with 3 where a case is inconclusive")
     parser.add_argument("--format", choices=FORMATS, default="text", help="as for compare")
     add_storage(parser)
@@ -77,7 +72,7 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     repository = find_repository(Path.cwd())
     revisions = {name: resolve(repository, ref) for name, ref in ((BASE, options.base), (HEAD, options.head))}
     check_arguments(options.pytest_args, repository.top)
-    wanted = _wanted(options)
+    wanted = terms(options, paired=True)
     storage = storage_folder(options).absolute()
     check_writable(storage)
     sides: list[Side] = []
@@ -131,20 +126,6 @@ def _strangers(sides: Sequence[Side], repository: Repository) -> list[str]:
                 "measured on both sides. Uninstall that copy."
             )
     return notes
-
-
-def _wanted(options: argparse.Namespace) -> CompareOptions:
-    from energybench.analysis.margins import read_margins
-    from energybench.analysis.report import CompareOptions
-
-    return CompareOptions(
-        margin=options.margin,
-        accuracy_margin=options.accuracy_margin,
-        margins=read_margins(options.margins) if options.margins else {},
-        vary=frozenset(options.vary),
-        strict=options.strict,
-        paired=True,
-    )
 
 
 def _compared(

@@ -14,11 +14,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from energybench.commands.arguments import RUN, add_storage, share, storage_folder, terminal_width
+from energybench.commands.arguments import RUN, add_storage, storage_folder, terminal_width
+from energybench.commands.terms import add_margins, add_session_noise, earlier_in, judged, terms
 from energybench.errors import EnergybenchError, UsageError
 
 if TYPE_CHECKING:
@@ -54,23 +56,8 @@ def add(commands: Any) -> None:
         metavar="N,...",
         help="rounds after which it looks; measuring goes on while that is inconclusive (default 3,5,10)",
     )
-    parser.add_argument("--margin", type=share, default=0.05, help="growth in energy that matters (default 5%%)")
-    parser.add_argument(
-        "--accuracy-margin", type=share, default=0.005, help="fall in accuracy that matters (default 0.5%%)"
-    )
-    parser.add_argument(
-        "--session-noise",
-        type=share,
-        default=0.02,
-        metavar="X",
-        help="as for compare: of a session (default 2%%)",
-    )
-    parser.add_argument(
-        "--case-noise", type=share, default=0.01, metavar="X", help="as for compare: of one case in it (default 1%%)"
-    )
-    parser.add_argument(
-        "--vary", action="append", default=[], metavar="KEY", help="comparability key that is meant to differ"
-    )
+    add_margins(parser)
+    add_session_noise(parser)
     add_storage(parser)
     parser.set_defaults(command=run, pytest_args=[])
 
@@ -116,9 +103,7 @@ def _judged(options: argparse.Namespace, say: Callable[[str], None]) -> Report |
     from energybench.ab.checkout import temporary_folder
     from energybench.ab.merge import merge_runs
     from energybench.ab.session import check_arguments, measure
-    from energybench.analysis.compare import CompareOptions, compare_runs
     from energybench.store import find_run, read_run
-    from energybench.store.history import earlier_runs
 
     check_arguments(options.pytest_args)
     storage = storage_folder(options)
@@ -131,16 +116,7 @@ def _judged(options: argparse.Namespace, say: Callable[[str], None]) -> Report |
         )
     for note in found.notes:
         say(f"note: {note}")
-    wanted = CompareOptions(
-        margin=options.margin,
-        accuracy_margin=options.accuracy_margin,
-        strict=True,
-        common=not options.case,
-        looks=len(options.rounds),
-        common_noise=options.session_noise,
-        case_noise=options.case_noise,
-        vary=frozenset(options.vary),
-    )
+    wanted = terms(options, strict=True, common=not options.case, looks=len(options.rounds))
     place = _place(say)
     runs: list[Run] = []
     report: Report | None = None
@@ -160,8 +136,7 @@ def _judged(options: argparse.Namespace, say: Callable[[str], None]) -> Report |
             runs.append(session.run)
             merged = merge_runs(runs)
             candidate = _narrowed(merged.run, options.case)
-            history = earlier_runs(storage, candidate) if storage.is_dir() else ()
-            report = compare_runs(good, candidate, wanted, history=history)
+            report = judged(good, candidate, wanted, earlier=partial(earlier_in, storage, candidate, (good,)))
             for sentence in merged.left_out:
                 say(sentence)
             say(f"{rounds} rounds: {_OUTCOMES[report.exit_code]}")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from energybench.commands.arguments import RUN, add_pue, add_storage, storage_folder
+from energybench.commands.terms import add_margins, add_margins_file, add_noise, earlier_in, judged, terms
 from energybench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ def add(commands: Any) -> None:
         metavar="CASE",
         help="only this case: a full id, the part in brackets (resnet18-stego), or a glob of either; repeatable",
     )
+    verdicts = parser.add_argument_group("verdicts of the chart compare", "As for `energybench compare`.")
+    add_margins(verdicts)
+    add_margins_file(verdicts)
+    add_noise(verdicts)
     add_pue(parser)
     add_storage(parser)
     parser.set_defaults(command=run)
@@ -126,12 +132,9 @@ def _subject(runs: Sequence[Run], kind: Kind, options: argparse.Namespace) -> An
     comparison: Report | None = None
     storage = storage_folder(options)
     if kind.needs == "comparison":
-        from energybench.analysis.compare import compare_runs
-        from energybench.store import earlier_runs
-
         baseline, candidate = runs
-        earlier = earlier_runs(storage, candidate, known=(baseline,)) if storage.is_dir() else ()
-        comparison = compare_runs(baseline, candidate, history=[one for one in earlier if one is not baseline])
+        earlier = partial(earlier_in, storage, candidate, (baseline,))
+        comparison = judged(baseline, candidate, terms(options), earlier=earlier)
     return subject(
         runs,
         comparison=comparison,

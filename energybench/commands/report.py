@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from energybench.commands.arguments import RUN, add_pue, add_storage, storage_folder
+from energybench.commands.terms import add_margins, add_margins_file, add_noise, earlier_in, judged, terms
 from energybench.errors import UsageError
 
 if TYPE_CHECKING:
-    from energybench.analysis.report import Report
+    from energybench.analysis.report import CompareOptions, Report
     from energybench.model import Run
+    from energybench.reports.charts import Subject
     from energybench.store import Found
 
 DEFAULT = Path("report.html")
@@ -38,6 +41,10 @@ def add(commands: Any) -> None:
         default=True,
         help="draw the trend of the store's earlier runs and learn the noise between sessions from them",
     )
+    verdicts = parser.add_argument_group("verdicts", "As for `energybench compare`.")
+    add_margins(verdicts)
+    add_margins_file(verdicts)
+    add_noise(verdicts)
     add_pue(parser)
     parser.add_argument("--open", action="store_true", help="open the file in the browser")
     add_storage(parser)
@@ -54,10 +61,18 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     target: Path = options.output
     _check(target)  # before anything is read: nobody shall wait for a report that cannot be written
     require()
+    wanted = terms(options)
     with without_collector():
         baseline, runs, notes = _runs(options)
-        reports = _reports(options, baseline, runs)
-        subject = _subject(options, runs, reports)
+        known = {run.source: run for run in (*([baseline] if baseline else []), *runs)}
+
+        def earlier(run: Run) -> Sequence[Run]:
+            found = earlier_in(storage_folder(options), run, tuple(known.values())) if options.history else ()
+            known.update((one.source, one) for one in found)
+            return found
+
+        reports = _reports(wanted, baseline, runs, earlier)
+        subject = _subject(options, runs, reports, known.values())
         content = page(subject, reports, baseline, title=options.title, notes=notes, made=_made())
         text = html(content)
     _write(target, text)
@@ -87,24 +102,18 @@ def _runs(options: argparse.Namespace) -> tuple[Run | None, list[Run], list[str]
     return (runs[0], runs[1:], notes) if len(runs) > 1 else (None, runs, notes)
 
 
-def _reports(options: argparse.Namespace, baseline: Run | None, runs: Sequence[Run]) -> list[Report]:
-    """Every run against the baseline, as `energybench compare` does without options."""
-    from energybench.analysis.compare import compare_runs
-    from energybench.store.history import earlier_runs
-
+def _reports(
+    wanted: CompareOptions, baseline: Run | None, runs: Sequence[Run], earlier: Callable[[Run], Sequence[Run]]
+) -> list[Report]:
+    """Every run against the baseline, as `energybench compare` does."""
     if baseline is None:
         return []
-    storage = storage_folder(options)
-    reports = []
-    for run in runs:
-        known = options.history and storage.is_dir()
-        earlier = earlier_runs(storage, run, known=(baseline, *runs)) if known else ()
-        history = [past for past in earlier if past is not baseline]
-        reports.append(compare_runs(baseline, run, history=history, shown=()))
-    return reports
+    return [judged(baseline, run, wanted, earlier=partial(earlier, run)) for run in runs]
 
 
-def _subject(options: argparse.Namespace, runs: Sequence[Run], reports: Sequence[Report]) -> Any:
+def _subject(
+    options: argparse.Namespace, runs: Sequence[Run], reports: Sequence[Report], known: Collection[Run]
+) -> Subject:
     from energybench.commands.subject import subject
 
     storage = storage_folder(options)
@@ -112,6 +121,7 @@ def _subject(options: argparse.Namespace, runs: Sequence[Run], reports: Sequence
         runs,
         comparison=reports[-1] if reports else None,
         storage=storage if options.history and storage.is_dir() else None,
+        known=known,
         pue=options.pue,
     )
 

@@ -22,32 +22,34 @@ def subject(
     *,
     comparison: Report | None = None,
     storage: Path | None = None,
+    known: Collection[Run] = (),
     pue: float | None = None,
     needs: Collection[str] = EVERYTHING,
     history: int = HISTORY,
 ) -> Subject:
     """`runs` with what `needs` names: `trends` from the newest `history` runs of `storage` (none without a storage),
-    `trainings` with what STEP makes of them, `traced` power. A trace that cannot be read is passed over.
+    `trainings` with what STEP makes of them, `traced` power. A trace that cannot be read is passed over. `known` are
+    runs that were read already.
     """
     from energybench.reports.charts import Subject
 
     return Subject(
         tuple(runs),
         comparison=comparison,
-        trends=_trends(runs, storage, history) if "trends" in needs and storage is not None else (),
+        trends=_trends(runs, storage, history, (*runs, *known)) if "trends" in needs and storage is not None else (),
         trainings=_trainings(runs) if "trainings" in needs else (),
         traced=_traced(runs) if "traced" in needs else (),
         pue=pue,
     )
 
 
-def _trends(runs: Sequence[Run], storage: Path, history: int) -> tuple[Trend, ...]:
+def _trends(runs: Sequence[Run], storage: Path, history: int, read: Sequence[Run]) -> tuple[Trend, ...]:
     """Of the cases of the last run, through what was stored up to it in its machine's folder."""
     from energybench.analysis.trend import Measured, trend
     from energybench.store import earlier_runs
 
     newest = runs[-1]
-    known = [newest, *(run for run in earlier_runs(storage, newest, limit=history, known=runs))]
+    known = [newest, *(run for run in earlier_runs(storage, newest, limit=history, known=read))]
     known = list({run.source: run for run in known}.values())[::-1]
     measured: dict[str, list[Measured]] = {case.id: [] for case in newest.cases}
     for run in known:
@@ -63,16 +65,18 @@ def _commit(run: Run) -> str:
 
 
 def _trainings(runs: Sequence[Run]) -> tuple[Training, ...]:
-    """The last round of each case with two epochs or more, all with readings."""
+    """Each round with two epochs or more, all with readings; STEP learns from those before how far epochs scatter."""
     from energybench.estimators import EstimateError
     from energybench.estimators.step import Projection, TooEarlyError, epochs_of
     from energybench.estimators.step.epochs import checked
     from energybench.estimators.step.replay import Replay
+    from energybench.estimators.step.spread import NEWEST, learnt
     from energybench.estimators.step.window import find_window
     from energybench.reports.charts.subject import SHARES, Training
 
     found = []
     for run in runs:
+        before: list[Sequence[float]] = []
         for case in run.cases:
             for number, round in enumerate(case.rounds, 1):
                 epochs = epochs_of(case, round)
@@ -89,11 +93,13 @@ def _trainings(runs: Sequence[Run]) -> tuple[Training, ...]:
                 except TooEarlyError as error:
                     why = str(error)
                 projections = {}
+                rule = Projection(scatter=learnt(before[-NEWEST:]))
+                before.append(joules)
                 replay = Replay(case.short_id, epochs)
                 for share in SHARES:
                     try:
                         seen = replay.seen(share)
-                        projections[share] = Projection().after(epochs[:seen], len(epochs))
+                        projections[share] = rule.after(epochs[:seen], len(epochs))
                     except EstimateError:
                         continue
                 seconds = tuple(epoch.seconds for epoch in epochs)
