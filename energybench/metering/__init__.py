@@ -68,15 +68,16 @@ def open_meters(
     `auto` opens NVML, AMD SMI or Apple's counters where there are such GPUs, RAPL where it is readable, hwmon's sensors
     of known chips, and estimates the CPU and the memory where no counter covers them (unless `options.estimate` is
     False); what it does not find is a diagnosis. Under torchrun or MPI each rank reads its own GPU, and the lowest rank
-    of each host what the host has once. `further` gives meters (or Opened) of a user's own; it is called when the
-    counters are open and before the estimate, and not where `replay:FILE` stands for all meters.
+    of each host what the host has once. `further` gives meters (or Opened) of a user's own, which `auto` takes in and
+    other names only where they are among them; it is called when the counters are open and before the estimate, and not
+    where `replay:FILE` stands for all meters.
 
     Raises UsageError for an unknown name or an impossible combination, MeterError where a meter asked for by name
     cannot be opened (with `strict` False, as for the doctor, that too is only a diagnosis) and where a further one is
     not fit.
     """
     options = options or MeterOptions()
-    _check(options)
+    _check(options, with_further=further is not None)
     rank = find_rank(os.environ)
     first = options.names[0]
     if first.startswith(_REPLAY):
@@ -90,7 +91,7 @@ def open_meters(
     try:
         for name in _METERS:
             if name == "estimate" and further is not None:
-                covered |= _open_further(further, own, meters, diagnoses, rank)
+                covered |= _open_further(further, own, meters, diagnoses, rank, options, strict=strict)
             if not _wanted(name, options):
                 continue
             if name == "estimate" and not options.estimate:
@@ -124,18 +125,30 @@ def _open_further(
     meters: Sequence[Meter],
     diagnoses: list[Diagnosis],
     rank: Rank | None,
+    options: MeterOptions,
+    *,
+    strict: bool,
 ) -> frozenset[str]:
     """Take in a user's meters: what they cover. Each that was given is in `own` from then on, to be closed."""
-    from energybench.metering.offered import admit, as_opened
+    from energybench.metering.offered import admit, as_opened, left_out
 
     given: list[Opened] = []
     for each in further():
         given.append(as_opened(each))
         own.extend(opened.meter for opened in given[-1:] if opened.meter is not None)
+    for opened in left_out(given, options.names, meter_names()):
+        given.remove(opened)
+        if opened.meter is not None:
+            own.remove(opened.meter)
+            opened.meter.close()
+            diagnoses.append(Diagnosis(opened.meter.name, opened.meter.name, "off", "not among --energy-meters"))
     before: list[Meter] = list(meters)
     covers: frozenset[str] = frozenset()
     for opened in given:
         if opened.meter is None:
+            named = [d.meter for d in opened.diagnoses if d.meter in options.names]
+            if strict and named:
+                raise MeterError(_refusal(named[0], opened.diagnoses))
             diagnoses.extend(opened.diagnoses)
             continue
         place = own.index(opened.meter)
@@ -176,11 +189,12 @@ def _wanted(name: str, options: MeterOptions) -> bool:
     return "auto" in options.names and name != "pyrapl" and not (name == "rapl" and "pyrapl" in options.names)
 
 
-def _check(options: MeterOptions) -> None:
+def _check(options: MeterOptions, *, with_further: bool) -> None:
     if not options.names:
         raise UsageError(f"no meter is named: choose among {', '.join(meter_names())}.")
     for name in options.names:
-        if name not in ("auto", *_METERS) and not (name.startswith(_REPLAY) and name != _REPLAY):
+        is_known = name in ("auto", *_METERS) or (name.startswith(_REPLAY) and name != _REPLAY)
+        if not is_known and not with_further:  # else the further ones may hold it
             raise UsageError(f"there is no meter {name!r}: choose among {', '.join(meter_names())}.")
     if len(set(options.names)) > 1 and any(name.startswith(_REPLAY) for name in options.names):
         raise UsageError("replay:FILE answers every window from its file: name it alone, without other meters.")

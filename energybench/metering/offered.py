@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from energybench.errors import MeterError
+from energybench.errors import MeterError, UsageError
 from energybench.metering.counter import Reading
 from energybench.metering.meter import Diagnosis, Meter, Opened, Resolution
 from energybench.model import Domain, Provenance
@@ -36,6 +36,27 @@ def as_opened(offered: object) -> Opened:
     if missing:
         raise MeterError(f"{_called(opened.meter)}, given by a plugin, has no {', no '.join(missing)}: {_WHERE}.")
     return opened
+
+
+def left_out(given: Iterable[Opened], names: Sequence[str], built_in: Sequence[str]) -> list[Opened]:
+    """Those of `given` that `--energy-meters` leaves out: none with `auto`, else those that it does not name.
+
+    Raises UsageError for a name that is neither `built_in` nor given.
+    """
+    each = [(opened, _names(opened)) for opened in given]
+    offered = [name for _, own in each for name in own]
+    for name in names:
+        if name not in (*built_in, *offered):
+            more = f"; plugins give {', '.join(map(str, offered))}" if offered else ""
+            raise UsageError(f"there is no meter {name!r}: choose among {', '.join(built_in)}{more}.")
+    return [] if "auto" in names else [opened for opened, own in each if not any(name in names for name in own)]
+
+
+def _names(opened: Opened) -> list[str]:
+    """Of the meter, or of those that could not be opened."""
+    if opened.meter is not None:
+        return [opened.meter.name]
+    return list(dict.fromkeys(diagnosis.meter for diagnosis in opened.diagnoses))
 
 
 def admit(opened: Opened, others: Collection[Meter], covered: Collection[str], reserved: Collection[str]) -> Opened:

@@ -63,7 +63,7 @@ def conftest(project: Any) -> Callable[[str], None]:
 
 def test_a_meter_of_a_conftest_counts_in_the_session_like_a_built_in_one(project: Any, conftest: Any) -> None:
     conftest("return [Disk()]")
-    result = project.run(meters="estimate")
+    result = project.run(meters="estimate,disk")
     result.assert_outcomes(passed=1)
     record = project.last().records[IT]
     (round,) = record["rounds"]
@@ -82,7 +82,7 @@ def test_a_meter_of_a_conftest_counts_in_the_session_like_a_built_in_one(project
 
 def test_a_device_that_is_not_there_is_a_line_of_the_header(project: Any, conftest: Any) -> None:
     conftest('return Opened(None, (Diagnosis("disk", "disk:0", "absent", "no sensor on this board"),))')
-    result = project.run(meters="estimate")
+    result = project.run(meters="auto")
     result.assert_outcomes(passed=1)
     project.says(result, "*no sensor on this board*")
     assert "disk:0" not in project.last().records[IT]["rounds"][0]["joules"]
@@ -102,10 +102,27 @@ def test_a_device_that_is_not_there_is_a_line_of_the_header(project: Any, confte
 )
 def test_what_is_no_meter_is_refused_before_a_case_runs(project: Any, conftest: Any, hook: str, says: str) -> None:
     conftest(hook)
-    result = project.run(meters="estimate")
+    result = project.run(meters="auto")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     project.says(result, says)
     assert not project.stored()
+
+
+def test_meters_of_a_plugin_are_chosen_by_name(project: Any, conftest: Any) -> None:
+    conftest('return [Disk(), Opened(None, (Diagnosis("fan", "fan:0", "absent", "no tachometer"),))]')
+    project.run(meters="disk").assert_outcomes(passed=1)
+    assert set(project.last().records[IT]["rounds"][0]["joules"]) == {"disk:0"}
+    project.run(meters="estimate").assert_outcomes(passed=1)
+    assert "disk:0" not in project.last().records[IT]["rounds"][0]["joules"]
+    left_out = {d["meter"]: d for d in project.last().document["energybench"]["diagnoses"]}["disk"]
+    assert (left_out["state"], left_out["reason"]) == ("off", "not among --energy-meters")
+    for meters, says in (
+        ("disc", "*there is no meter 'disc': choose among auto, *; plugins give disk, fan.*"),
+        ("fan", "*the meter 'fan' cannot be opened. fan:0: no tachometer.*"),
+    ):
+        result = project.run(meters=meters)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        project.says(result, says)
 
 
 def test_the_hook_is_not_asked_where_nothing_is_metered(project: Any, conftest: Any) -> None:
@@ -162,7 +179,7 @@ def test_the_example_stands_beside_the_total_where_a_counter_reads_the_package(
     _example(project)
     live({powercap.zone("intel-rapl:0", "package-0"): (100.0, 262_143_328_850)})
     rapl = f"--energy-powercap-root={powercap.root}"
-    result = project.run(f"--wall-file={plug}", "--wall-period=0.05", rapl, meters="rapl")
+    result = project.run(f"--wall-file={plug}", "--wall-period=0.05", rapl, meters="rapl,wall")
     result.assert_outcomes(passed=1)
     record = project.last().records["test_wall.py::test_sleep"]
     wall = next(domain for domain in record["domains"] if domain["name"] == "wall")

@@ -15,7 +15,7 @@ from energybench.metering import Diagnosis, MeterOptions, Opened, Reading, Resol
 from energybench.metering.offered import admit, as_opened
 from energybench.model import Domain, Provenance
 
-ESTIMATE = MeterOptions(names=("estimate",))
+AUTO = MeterOptions()
 WHOLE = frozenset({"package", "dram", "gpu"})
 
 
@@ -55,15 +55,22 @@ def raising() -> Mapping[str, Reading]:
     raise TimeoutError("no answer")
 
 
-def totals(*given: object, options: MeterOptions = ESTIMATE) -> dict[str, bool]:
-    meters = open_meters(options, further=lambda: given)
+def estimate_and(*given: Any) -> MeterOptions:
+    """The estimate with these meters of one's own, and no counter that this machine may have."""
+    return MeterOptions(
+        names=("estimate", *(each.meter.name if isinstance(each, Opened) else each.name for each in given))
+    )
+
+
+def totals(*given: object) -> dict[str, bool]:
+    meters = open_meters(estimate_and(*given), further=lambda: given)
     meters.close()
     return {domain.name: domain.in_total for domain in meters.domains}
 
 
 def test_a_meter_of_the_users_own_stands_last_and_is_closed_with_the_others() -> None:
     own = Own()
-    meters = open_meters(ESTIMATE, further=lambda: [own])
+    meters = open_meters(estimate_and(own), further=lambda: [own])
     assert [domain.name for domain in meters.domains] == ["cpu", "ram", "wall"]
     window = meters.open_window()
     assert window.close().joules["wall"] == 0.0
@@ -85,7 +92,7 @@ def test_of_two_meters_that_cover_the_same_the_first_counts() -> None:
 
 def test_a_meter_is_not_added_where_a_counter_reads_a_part_of_it(powercap: Any) -> None:
     powercap.zone("intel-rapl:0", "package-0")
-    options = MeterOptions(names=("rapl",), powercap_root=Path(powercap.root))
+    options = MeterOptions(names=("rapl", "wall"), powercap_root=Path(powercap.root))
     meters = open_meters(options, further=lambda: [Opened(Own(), (), WHOLE)])
     wall = next(domain for domain in meters.domains if domain.name == "wall")
     assert (wall.in_total, wall.note) == (False, "not added: other meters read package in it")
@@ -104,7 +111,7 @@ def test_a_further_rank_leaves_what_its_host_has_once(monkeypatch: pytest.Monkey
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     wall, card = Own(), Own("fpga", "gpu:fpga")
-    meters = open_meters(ESTIMATE, further=lambda: [wall, card])
+    meters = open_meters(estimate_and(wall, card), further=lambda: [wall, card])
     assert {"wall", "gpu:fpga"} & {domain.name for domain in meters.domains} == {"gpu:fpga"}
     assert wall.closed == 1
     meters.close()
@@ -139,7 +146,7 @@ def test_a_further_rank_leaves_what_its_host_has_once(monkeypatch: pytest.Monkey
 def test_what_no_session_could_use_is_refused_and_closed(own: Callable[[], Own], says: str) -> None:
     meter = own()
     with pytest.raises(MeterError, match=says):
-        open_meters(ESTIMATE, further=lambda: [meter])
+        open_meters(AUTO, further=lambda: [meter])
     assert meter.closed == 1
 
 
