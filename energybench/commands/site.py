@@ -153,7 +153,7 @@ def _report_of(entry: RunEntry) -> Callable[[], str]:
         from energybench.reports.page import html, page
 
         assert entry.run is not None
-        return html(page(subject([entry.run]), title=f"Energy of {entry.name}", made=_made()))
+        return html(page(subject([entry.run]), title=f"Energy of {entry.name}", made=_made(), home="../../index.html"))
 
     return make
 

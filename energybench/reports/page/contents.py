@@ -175,6 +175,8 @@ class Page:
     """`estimated`, `partly estimated`, `replayed`: stands at every chart; empty where all joules are metered"""
     made: str = ""
     """with what, and when"""
+    home: str = ""
+    """relative address of the site that the page belongs to; empty where it stands alone"""
 
 
 def shown(field: Field, cell: Cell) -> Shown:
