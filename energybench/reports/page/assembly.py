@@ -32,8 +32,8 @@ def page(
 ) -> Page:
     """The whole report. `subject` has the candidates, which the charts show; `baseline` is beside them in tables.
 
-    `reports` hold the candidates against the baseline, in their order. `notes` concern the page as a whole, `home` is the
-    address of the site that it belongs to. Draws every chart, which takes most of the time.
+    `reports` hold the candidates against the baseline, in their order. `notes` concern the page as a whole; `home` is
+    the address of the site that it belongs to. Draws every chart, which takes most of the time.
     """
     every = (*([] if baseline is None else [baseline]), *subject.runs)
     different = subject.pue is None and len({case.pue for run in every for case in run.cases}) > 1
