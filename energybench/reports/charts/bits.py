@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from energybench.reports.charts import frame
 from energybench.reports.charts.chart import Cell, Chart, Field, Numbers
 from energybench.reports.charts.grouping import left_to_table
+from energybench.reports.charts.multiples import Multiples
 from energybench.reports.charts.names import brief, counted
 from energybench.reports.charts.palette import MUTED, SERIES
 from energybench.reports.charts.subject import Subject
@@ -15,10 +16,8 @@ from energybench.reports.curve import Curve, curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PANELS = 12
-_ACROSS = 3
 _RULES = {"truncate": (SERIES[0], "o"), "nearest": (SERIES[2], "s"), "random": (SERIES[1], "^")}
 _OTHER = (SERIES[3], "D")
 
@@ -39,27 +38,17 @@ def chart_of(found: Sequence[Curve]) -> Chart | None:
         groups.setdefault(f"{curve.model}, {curve.run}" if several else curve.model, []).append(curve)
     drawn = list(groups.items())[:PANELS]
     left = len(groups) - len(drawn)
-    across = min(_ACROSS, len(drawn))
-    down = -(-len(drawn) // across)
     legend = [frame.Key(rule, *_RULES.get(rule, _OTHER), line="-") for rule in dict.fromkeys(c.rule for c in found)]
     legend.append(frame.Key("capacity", MUTED, line=":"))
     if any(not point.evaluated for curve in with_points for point in curve.points):
         legend.append(frame.Key("inferred", MUTED, "o", filled=False))
     if any(curve.reference is not None and curve.tolerance is not None for curve in with_points):
         legend.append(frame.Key("reference less the tolerance", MUTED, line="--"))
-    top = frame.legend_inches(legend)
+    layout = Multiples([name for name, _ in drawn], legend, heights=(1.35, 2.3), gap=(0.3, 0.6))
 
-    def draw(figure: Figure) -> None:
-        frame.legend(figure, legend)
-        axes = frame.grid(figure, len(drawn), across=across, top=top + 0.25, gap=(0.3, 0.6))
-        for number, (axis, (name, lines)) in enumerate(zip(axes, drawn, strict=True)):
-            _panel(axis, lines)
-            frame.title(axis, name, 90 // across)
-            axis.tick_params(labelleft=number % across == 0)
-            if number % across == 0:
-                axis.set_ylabel("accuracy, %")
-            if number + across >= len(drawn):
-                axis.set_xlabel("low bits overwritten")
+    def panel(axis: Axes, index: int) -> None:
+        _panel(axis, drawn[index][1])
+        axis.tick_params(labelleft=layout.is_leftmost(index))
 
     return Chart(
         name="bits",
@@ -70,8 +59,8 @@ def chart_of(found: Sequence[Curve]) -> Chart | None:
         ),
         alt=_alt(with_points),
         numbers=_numbers(with_points, several=several),
-        draw=draw,
-        inches=(frame.WIDTH, top + 0.7 + (1.35 if down > 1 else 2.3) * down + 0.6 * (down - 1)),
+        draw=lambda figure: layout.draw(figure, panel, x="low bits overwritten", y="accuracy, %"),
+        inches=layout.inches,
         notes=(
             *(
                 ("From what the searches of the fine-tunes tried, not from capacity cases.",)

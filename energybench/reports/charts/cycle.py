@@ -10,7 +10,6 @@ from energybench.analysis.cycle import CycleRow, FullCycle, full_cycles
 from energybench.reports.charts import frame
 from energybench.reports.charts.chart import Cell, Chart, Field, Numbers
 from energybench.reports.charts.grouping import (
-    ACROSS,
     PANELS,
     keys,
     left_to_table,
@@ -19,13 +18,14 @@ from energybench.reports.charts.grouping import (
     run_field,
     with_run,
 )
+from energybench.reports.charts.multiples import Multiples
 from energybench.reports.charts.names import brief, counted
 from energybench.reports.charts.palette import MUTED
 from energybench.reports.charts.subject import Subject
 from energybench.units import energy_scale, significant
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 
 LINES = 8
@@ -45,41 +45,32 @@ def chart(subject: Subject) -> Chart | None:
     groups: dict[str, list[Drawn]] = {}
     for row, cycle in whole:
         groups.setdefault(f"{row.model}, {row.run}" if subject.several else row.model, []).append((row, cycle))
-    panels = [(name, group[:LINES]) for name, group in list(groups.items())[:PANELS]]
-    left = len(whole) - sum(len(group) for _, group in panels)
-    across = min(ACROSS, len(panels))
-    down = -(-len(panels) // across)
+    drawn = {name: group[:LINES] for name, group in list(groups.items())[:PANELS]}
+    left = len(whole) - sum(map(len, drawn.values()))
     look = looks(subject)
     low, high = _reach(whole)
     images = [10 ** (low + (high - low) * k / (_POINTS - 1)) for k in range(_POINTS)]
     scale = energy_scale(cycle.at(images[_POINTS // 2]) for _, cycle in whole)
-    legend = keys(look, (row.compressor for _, group in panels for row, _ in group), line="-")
+    legend = keys(look, (row.compressor for group in drawn.values() for row, _ in group), line="-")
     legend = [frame.Key(key.label, key.colour, line="-") for key in legend]
     if any(row.against_none is not None and row.against_none.images is not None for row, _ in whole):
         legend.append(frame.Key("break-even with none", MUTED, "o", filled=False))
-    top = frame.legend_inches(legend)
+    layout = Multiples(tuple(drawn), legend, heights=(1.5, 2.5), left=0.68)
+    inside = tuple(drawn.values())
 
-    def draw(figure: Figure) -> None:
-        frame.legend(figure, legend)
-        axes = frame.grid(figure, len(panels), across=across, left=0.68, top=top + 0.25)
-        for number, (axis, (name, group)) in enumerate(zip(axes, panels, strict=True)):
-            values = []
-            for row, cycle in group:
-                line = [(n, cycle.at(n) / scale.factor) for n in images]
-                values += [y for _, y in line]
-                frame.lines(axis, [line], look[row.compressor].colour)
-            frame.log_axis(axis, (10**low, 10**high))
-            frame.log_axis(axis, (min(values) / 1.3, max(values) * 1.3), vertical=True)
-            for row, cycle in group:
-                met = row.against_none
-                if met is not None and met.images is not None and low <= math.log10(met.images) <= high:
-                    at = [(met.images, cycle.at(met.images) / scale.factor)]
-                    frame.dots(axis, at, look[row.compressor].colour, filled=False, size=5.5)
-            frame.title(axis, name, 90 // across)
-            if number % across == 0:
-                axis.set_ylabel(f"energy so far, {scale.unit}")
-            if number + across >= len(panels):
-                axis.set_xlabel("images inferred")
+    def panel(axis: Axes, index: int) -> None:
+        values = []
+        for row, cycle in inside[index]:
+            line = [(n, cycle.at(n) / scale.factor) for n in images]
+            values += [y for _, y in line]
+            frame.lines(axis, [line], look[row.compressor].colour)
+        frame.log_axis(axis, (10**low, 10**high))
+        frame.log_axis(axis, (min(values) / 1.3, max(values) * 1.3), vertical=True)
+        for row, cycle in inside[index]:
+            met = row.against_none
+            if met is not None and met.images is not None and low <= math.log10(met.images) <= high:
+                at = [(met.images, cycle.at(met.images) / scale.factor)]
+                frame.dots(axis, at, look[row.compressor].colour, filled=False, size=5.5)
 
     return Chart(
         name="cycle",
@@ -90,8 +81,8 @@ def chart(subject: Subject) -> Chart | None:
         ),
         alt=_alt(whole),
         numbers=_numbers(subject, rows),
-        draw=draw,
-        inches=(frame.WIDTH, top + 0.75 + (1.5 if down > 1 else 2.5) * down + 0.62 * (down - 1)),
+        draw=lambda figure: layout.draw(figure, panel, x="images inferred", y=f"energy so far, {scale.unit}"),
+        inches=layout.inches,
         notes=(
             *(f"{brief(row.case.short_id)}: {row.reason}." for row in rows if row.cycle is None),
             *left_to_table(left),

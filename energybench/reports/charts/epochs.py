@@ -9,7 +9,6 @@ from energybench.model import Estimate
 from energybench.reports.charts import frame
 from energybench.reports.charts.chart import Cell, Chart, Field, Numbers
 from energybench.reports.charts.grouping import (
-    ACROSS,
     Placed,
     keys,
     left_to_table,
@@ -20,6 +19,7 @@ from energybench.reports.charts.grouping import (
     run_field,
     with_run,
 )
+from energybench.reports.charts.multiples import Multiples
 from energybench.reports.charts.names import counted
 from energybench.reports.charts.palette import MUTED
 from energybench.reports.charts.subject import Subject, Training
@@ -27,7 +27,6 @@ from energybench.units import Scale, energy, energy_scale, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from energybench.reports.charts.grouping import Look
 
@@ -46,7 +45,6 @@ def chart(subject: Subject) -> Chart | None:
         return None
     found, left = panels(cases, several=subject.several)
     left += sum(len(panel.cases[LINES:]) for panel in found)
-    across = min(ACROSS, len(found))
     look = looks(subject)
     scale = energy_scale(j for one in cases for j in trainings[one.run, one.case.id].joules)
     legend = keys(look, (one.compressor for panel in found for one in panel.cases[:LINES]), line="-")
@@ -55,21 +53,11 @@ def chart(subject: Subject) -> Chart | None:
         frame.Key("before them", MUTED, "o", filled=False),
         frame.Key(f"projected after {100 * SHARE:g} %", MUTED, line="--"),
     ]
-    top = frame.legend_inches(legend)
-    down = -(-len(found) // across)
-    inches = (frame.WIDTH, top + 0.7 + (1.35 if down > 1 else 2.4) * down + 0.62 * (down - 1))
+    layout = Multiples([panel.title for panel in found], legend)
 
-    def draw(figure: Figure) -> None:
-        frame.legend(figure, legend)
-        axes = frame.grid(figure, len(found), across=across, top=top + 0.25)
-        for number, (axis, panel) in enumerate(zip(axes, found, strict=True)):
-            shown = [(one, trainings[one.run, one.case.id]) for one in panel.cases[:LINES]]
-            _panel(axis, shown, scale, look)
-            frame.title(axis, panel.title, 90 // across)
-            if number % across == 0:
-                axis.set_ylabel(f"{scale.unit} per epoch")
-            if number + across >= len(found):
-                axis.set_xlabel("epoch")
+    def panel(axis: Axes, index: int) -> None:
+        shown = [(one, trainings[one.run, one.case.id]) for one in found[index].cases[:LINES]]
+        _panel(axis, shown, scale, look)
 
     drawn = [trainings[one.run, one.case.id] for one in cases]
     return Chart(
@@ -82,8 +70,8 @@ def chart(subject: Subject) -> Chart | None:
         ),
         alt=_alt(drawn),
         numbers=_numbers(subject, cases, trainings, scale),
-        draw=draw,
-        inches=inches,
+        draw=lambda figure: layout.draw(figure, panel, x="epoch", y=f"{scale.unit} per epoch"),
+        inches=layout.inches,
         notes=(
             *(("Of several rounds the last is shown.",) if any(len(one.case.rounds) > 1 for one in cases) else ()),
             "Epochs only: evaluation, search and what lies between epochs is not in these joules.",

@@ -18,7 +18,6 @@ from energybench.reports.charts.subject import Subject
 from energybench.units import JOULES_PER_KWH, Scale
 
 PANELS = 9
-ACROSS = 3
 MOST_SERIES = 16
 """names of series that still get colours and marks of their own"""
 MARKERS = "os^Dv<>p"

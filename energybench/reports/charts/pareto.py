@@ -14,7 +14,6 @@ from energybench.model import Case, Status
 from energybench.reports.charts import frame
 from energybench.reports.charts.chart import Cell, Chart, Field, Numbers
 from energybench.reports.charts.grouping import (
-    ACROSS,
     Look,
     Placed,
     cut_note,
@@ -31,6 +30,7 @@ from energybench.reports.charts.grouping import (
     trained,
     with_run,
 )
+from energybench.reports.charts.multiples import Multiples
 from energybench.reports.charts.names import brief, counted
 from energybench.reports.charts.palette import MUTED
 from energybench.reports.charts.subject import Subject
@@ -38,7 +38,6 @@ from energybench.units import JOULES_PER_KWH, Scale, significant, watt_hour_scal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Interval = tuple[float, float]
 
@@ -74,7 +73,6 @@ def chart(subject: Subject) -> Chart | None:
         groups.setdefault((one.run, one.model), []).append(_point(one, subject.factor))
     points = [point for group in groups.values() for point in _with_front(group)]
     scale = watt_hour_scale(point.joules for point in points)
-    across = min(ACROSS, len(drawn))
     look = looks(subject)
     by_case = {id(point.of.case): point for point in points}
     shown = [[by_case[id(one.case)] for one in panel.cases] for panel in drawn]
@@ -82,20 +80,10 @@ def chart(subject: Subject) -> Chart | None:
     failed = [point for point in points if not point.counts]
     legend += [frame.Key("filled: on the front", MUTED, line="-")]
     legend += [frame.Key("failed its accuracy", muted(False, ""), "x")] if failed else []
-    top = frame.legend_inches(legend)
-    down = -(-len(drawn) // across)
-    inches = (frame.WIDTH, top + 0.5 + (1.5 if down > 1 else 2.7) * down + 0.62 * (down - 1) + 0.25)
+    layout = Multiples([panel.title for panel in drawn], legend, heights=(1.5, 2.7))
 
-    def draw(figure: Figure) -> None:
-        frame.legend(figure, legend)
-        axes = frame.grid(figure, len(drawn), across=across, top=top + 0.25, gap=(0.5, 0.62))
-        for number, (axis, panel, inside) in enumerate(zip(axes, drawn, shown, strict=True)):
-            _panel(axis, inside, scale, look)
-            frame.title(axis, panel.title, 90 // across)
-            if number % across == 0:
-                axis.set_ylabel("accuracy, %")
-            if number + across >= len(drawn):
-                axis.set_xlabel(f"energy, {scale.unit}")
+    def panel(axis: Axes, index: int) -> None:
+        _panel(axis, shown[index], scale, look)
 
     return Chart(
         name="pareto",
@@ -106,8 +94,8 @@ def chart(subject: Subject) -> Chart | None:
         ),
         alt=_alt(points, scale),
         numbers=_numbers(subject, points, scale),
-        draw=draw,
-        inches=inches,
+        draw=lambda figure: layout.draw(figure, panel, x=f"energy, {scale.unit}", y="accuracy, %"),
+        inches=layout.inches,
         notes=(
             *_notes(points),
             *_outside(shown),

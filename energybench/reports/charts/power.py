@@ -12,7 +12,6 @@ from energybench.model import Case, Round
 from energybench.reports.charts import frame
 from energybench.reports.charts.chart import Cell, Chart, Field, Numbers
 from energybench.reports.charts.grouping import (
-    ACROSS,
     Placed,
     keys,
     left_to_table,
@@ -23,12 +22,13 @@ from energybench.reports.charts.grouping import (
     run_field,
     with_run,
 )
+from energybench.reports.charts.multiples import Multiples
 from energybench.reports.charts.names import brief, counted
 from energybench.reports.charts.subject import Subject, Traced
 from energybench.units import power, power_scale
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 LINES = 8
 POINTS = 400
@@ -64,33 +64,23 @@ def chart(subject: Subject) -> Chart | None:
     of_case = {id(course.of.case): course for course in courses}
     found, left = panels([course.of for course in courses], several=subject.several)
     left += sum(len(panel.cases[LINES:]) for panel in found)
-    across = min(ACROSS, len(found))
-    down = -(-len(found) // across)
     look = looks(subject)
     scale = power_scale(step.watts for course in courses for step in course.steps)
     legend = keys(look, (one.compressor for panel in found for one in panel.cases[:LINES]), line="-")
     legend = [frame.Key(key.label, key.colour, line="-") for key in legend]
-    top = frame.legend_inches(legend)
+    layout = Multiples([panel.title for panel in found], legend)
 
-    def draw(figure: Figure) -> None:
-        frame.legend(figure, legend)
-        axes = frame.grid(figure, len(found), across=across, top=top + 0.25)
-        for number, (axis, panel) in enumerate(zip(axes, found, strict=True)):
-            end_s = 0.0
-            watts: list[float] = []
-            for one in panel.cases[:LINES]:
-                steps = of_case[id(one.case)].steps
-                frame.lines(axis, _segments(steps, scale.factor), look[one.compressor].colour, width=1.0)
-                end_s = max(end_s, steps[-1].end_s)
-                watts += [step.watts / scale.factor for step in steps]
-            axis.set_xlim(0, end_s or 1)
-            axis.set_ylim(*frame.span(watts, margin=0.15, least=0.2 * max(watts)))
-            axis.locator_params(axis="both", nbins=4)
-            frame.title(axis, panel.title, 90 // across)
-            if number % across == 0:
-                axis.set_ylabel(scale.unit)
-            if number + across >= len(found):
-                axis.set_xlabel("s since the round began")
+    def panel(axis: Axes, index: int) -> None:
+        end_s = 0.0
+        watts: list[float] = []
+        for one in found[index].cases[:LINES]:
+            steps = of_case[id(one.case)].steps
+            frame.lines(axis, _segments(steps, scale.factor), look[one.compressor].colour, width=1.0)
+            end_s = max(end_s, steps[-1].end_s)
+            watts += [step.watts / scale.factor for step in steps]
+        axis.set_xlim(0, end_s or 1)
+        axis.set_ylim(*frame.span(watts, margin=0.15, least=0.2 * max(watts)))
+        axis.locator_params(axis="both", nbins=4)
 
     by_lap = sum(course.steps[0].what != "trace" for course in courses)
     return Chart(
@@ -102,8 +92,8 @@ def chart(subject: Subject) -> Chart | None:
         ),
         alt=_alt(courses),
         numbers=_numbers(subject, courses),
-        draw=draw,
-        inches=(frame.WIDTH, top + 0.7 + (1.35 if down > 1 else 2.4) * down + 0.62 * (down - 1)),
+        draw=lambda figure: layout.draw(figure, panel, x="s since the round began", y=scale.unit),
+        inches=layout.inches,
         notes=(
             *((f"{counted(by_lap, 'case')} without a trace: mean of each lap.",) if by_lap else ()),
             *(("Of several rounds the last is shown.",) if any(c.number > 1 for c in courses) else ()),

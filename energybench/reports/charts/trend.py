@@ -9,7 +9,8 @@ from energybench.analysis.trend import Point, Strand, Trend
 from energybench.model import Case, Provenance
 from energybench.reports.charts import frame
 from energybench.reports.charts.chart import Cell, Chart, Field, Numbers
-from energybench.reports.charts.grouping import ACROSS, left_to_table
+from energybench.reports.charts.grouping import left_to_table
+from energybench.reports.charts.multiples import Multiples
 from energybench.reports.charts.names import brief, case_names, counted
 from energybench.reports.charts.palette import BAD, GOOD, INK, MUTED, SERIES
 from energybench.reports.charts.subject import Subject
@@ -17,7 +18,6 @@ from energybench.units import energy_scale, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MOST = 9
 
@@ -31,28 +31,22 @@ def chart(subject: Subject) -> Chart | None:
     runs = list(dict.fromkeys(p.run for p in sorted(_all_points(trends), key=lambda point: point.created)))
     names = _names(trends)
     place = {run: number for number, run in enumerate(runs)}
-    across = min(ACROSS, len(drawn))
-    down = -(-len(drawn) // across)
     legend = [frame.Key("run", SERIES[0], "o"), frame.Key("level", INK, line="-")]
     changes = [s.change for one in drawn for strand in one.strands for s in strand.segments if s.change is not None]
     legend += [frame.Key("level rose", BAD, line="--")] if any(change > 0 for change in changes) else []
     legend += [frame.Key("level fell", GOOD, line="--")] if any(change <= 0 for change in changes) else []
     if any(len(one.strands) > 1 for one in drawn):
         legend.append(frame.Key("not comparable from here", MUTED, line=":"))
-    top = frame.legend_inches(legend)
+    layout = Multiples([names[one.case] for one in drawn], legend, heights=(1.15, 2.2), bottom=0.55)
 
-    def draw(figure: Figure) -> None:
-        frame.legend(figure, legend)
-        axes = frame.grid(figure, len(drawn), across=across, top=top + 0.25, bottom=0.55)
-        for number, (axis, one) in enumerate(zip(axes, drawn, strict=True)):
-            _panel(axis, one, place)
-            axis.set_xlim(-0.5, len(runs) - 0.5)
-            frame.title(axis, names[one.case], 90 // across)
-            axis.grid(visible=False, axis="x")
-            if number + across >= len(drawn):
-                _name_runs(axis, runs)
-            else:
-                axis.set_xticks([])
+    def panel(axis: Axes, index: int) -> None:
+        _panel(axis, drawn[index], place)
+        axis.set_xlim(-0.5, len(runs) - 0.5)
+        axis.grid(visible=False, axis="x")
+        if layout.is_lowest(index):
+            _name_runs(axis, runs)
+        else:
+            axis.set_xticks([])
 
     return Chart(
         name="trend",
@@ -63,8 +57,8 @@ def chart(subject: Subject) -> Chart | None:
         ),
         alt=_alt(trends),
         numbers=_numbers(trends),
-        draw=draw,
-        inches=(frame.WIDTH, top + 0.8 + (1.15 if down > 1 else 2.2) * down + 0.62 * (down - 1)),
+        draw=lambda figure: layout.draw(figure, panel),
+        inches=layout.inches,
         notes=(*_left_out(trends), *left_to_table(len(trends) - len(drawn)), *_provenance(trends)),
     )
 
