@@ -20,17 +20,18 @@ import torch
 from tabulate import tabulate
 from torch.nn import functional as F
 
+from energybench.commands.estimate.layerwise import METERED_BATCH_S, Cumulative, hardware, metered_costs
 from energybench.lab.arithmetic import device
 from energybench.lab.layer_calls import forward_pass, training_step
 from energybench.lab.layer_costs import Cost, Costs, Layerwise
 from energybench.lab.models import NINE, build
 from energybench.lab.optimizer import optimizer
 from energybench.lab.profiles import recipe
-from energybench.metering import MeterOptions, Meters, open_meters
+from energybench.metering import MeterOptions, open_meters
+from energybench.metering.meter import fence
 
 CLASSES = 10
 GOAL = 0.20
-METERED_BATCH_S = 0.3
 
 
 def whole(
@@ -64,31 +65,6 @@ def whole(
     return Cost(statistics.median(one.seconds for one in taken), statistics.median(one.joules for one in taken))
 
 
-class Counter:
-    """Cumulative joules of all domains in the total: windows laid end to end."""
-
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
-        self._names = [domain.name for domain in meters.domains if domain.in_total]
-        self._total_j = 0.0
-        self._window = meters.open_window("layers")
-
-    def __call__(self) -> float:
-        """Joules since it was made. RuntimeError where a counter was lost."""
-        spent_j = self._window.close().total_j(self._names)
-        self._window = self._meters.open_window("layers")
-        if spent_j is None:
-            raise RuntimeError(f"a counter was lost: {', '.join(self._names)}")
-        self._total_j += spent_j
-        return self._total_j
-
-
-def wait() -> None:
-    """Everything is finished on the device."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def off(predicted: float, measured: float) -> float:
     """Signed error as a share of what was measured."""
     return (predicted - measured) / measured
@@ -109,20 +85,19 @@ def main() -> None:
     parser.add_argument("--meter", action="store_true", help="read joules from this machine's counters")
     given = parser.parse_args()
     meters = open_meters(MeterOptions(estimate=False)) if given.meter else None
-    if meters is not None and not meters.domains:
+    if meters is not None and not hardware(meters):
         parser.error("this machine has no counter to read: leave --meter out")
-    joules = None if meters is None else Counter(meters)
-    if joules is None:
-        costs = Costs(watts=given.watts, where=device(), fence=wait)
+    if meters is None:
+        joules, costs = None, Costs(watts=given.watts, where=device(), fence=fence)
     else:
-        costs = Costs(joules=joules, where=device(), fence=wait, batch_s=METERED_BATCH_S, batches=1)
+        joules, costs = Cumulative(meters, hardware(meters)), metered_costs(meters, hardware(meters))
 
     def cost(run: Callable[[], None]) -> Cost:
-        wait()
+        fence()
         before_j, before, times = (0.0 if joules is None else joules()), time.perf_counter(), 0
         while times == 0 or (joules is not None and time.perf_counter() - before < METERED_BATCH_S):
             run()
-            wait()
+            fence()
             times += 1
         seconds = time.perf_counter() - before
         spent = seconds * given.watts if joules is None else joules() - before_j

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from energybench.commands.estimate import check, consistency, fit, pre, step
+from energybench.commands.estimate import check, consistency, fit, layers, pre, step
 
-MODULES = (step, pre, fit, check, consistency)
+MODULES = (step, pre, layers, fit, check, consistency)
 """each with `add(actions)`; a further estimator is appended here"""
 
 
