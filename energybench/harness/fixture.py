@@ -150,10 +150,11 @@ class Energy:
         self._case.plan = checked_plan(epochs, patience, min_delta)
 
     def note(self, *, loss: Any = None, **settings: Any) -> None:
-        """Tell --energy-project of an epoch: the validation loss after it, and settings that change while training.
+        """Tell of an epoch: the validation loss after it, and settings that change while training.
 
         `loss` is of the epoch that is running, else of the last one; `lr`, `optimizer`, `frozen`, `batch` and `data`
-        hold from the epoch that is running, else from the next one. Nothing of it is stored.
+        hold from the epoch that is running, else from the next one. They are stored with the epoch's lap, for
+        `energybench estimate step`, and --energy-project uses them at once.
 
         Raises UsageError outside a round, for another name, and for a loss that is no number.
         """

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,11 +85,15 @@ class Projected:
 class Watch:
     """Follows one round, and says what it will have come to."""
 
-    def __init__(self, sweep: Sweep, case: Measured, index: int, plan: Callable[[], Plan | None]) -> None:
-        """`plan` is asked after each epoch: the metered function itself may say how long it trains."""
+    def __init__(
+        self, sweep: Sweep, case: Measured, index: int, plan: Callable[[], Plan | None], training: Training
+    ) -> None:
+        """`plan` is asked after each epoch: the metered function itself may say how long it trains. `training` is the
+        round's, and grows with its laps and notes.
+        """
         self._sweep, self._case, self._index, self._plan = sweep, case, index, plan
         self._frozen = sweep.frozen(case)
-        self._training = Training(self._frozen.total_domains)
+        self._training = training
         self._thread = threading.get_ident()
         self.projected: Projected | None = None
         """why the round is to end, once it is"""
@@ -108,23 +111,12 @@ class Watch:
         rounds.sort(key=lambda round: round.started)
         return learnt([joules for round in rounds[-NEWEST:] if (joules := joules_of(epochs_of(case, round)))])
 
-    @contextmanager
-    def lap(self, label: str) -> Iterator[Callable[[Window], None]]:
-        """Around a lap; what is yielded takes the lap once it has ended."""
-        lap = self._training.begin(label)
-        try:
-            yield lambda window: self._training.end(lap, window)
-        finally:
-            self._training.leave(lap)
-
     def ended(self, label: str, so_far: Window) -> str:
         """After a lap: the projection in words, empty where there is none. Raises StopRound."""
         return self._look(so_far) if label == EPOCH else ""
 
-    def note(self, loss: float | None, settings: Mapping[str, Any], so_far: Callable[[], Window]) -> str:
-        """After a note, as after a lap; a loss that early stopping waited for is looked at. Raises StopRound."""
-        if not self._training.note(loss, settings):
-            return ""
+    def noted(self, so_far: Callable[[], Window]) -> str:
+        """After the loss of an epoch that has ended, which early stopping may have waited for. Raises StopRound."""
         plan = self._plan()
         return self._look(so_far()) if plan is not None and plan.patience else ""
 

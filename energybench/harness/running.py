@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from energybench.harness.case import WARMUP, Measured, plain_facts, plain_metric
 from energybench.harness.plan import Plan
 from energybench.harness.projecting import Projected, StopRound, Watch
 from energybench.harness.surroundings import now, seed_everything
-from energybench.model import Round
+from energybench.harness.training import Training
+from energybench.model import Round, Window
 
 if TYPE_CHECKING:
     from energybench.harness.engine import Sweep
@@ -29,6 +30,7 @@ class Running:
         self.metrics: dict[str, Any] = {}
         self.watch: Watch | None = None
         """None where nothing is projected"""
+        self._training = Training(())
 
     @property
     def projected(self) -> Projected | None:
@@ -50,7 +52,8 @@ class Running:
         sweep, case = self._sweep, self._case
         seed_everything(case.options.seed(index))
         sweep.on_progress(case, "warm-up" if index == WARMUP else f"round {index + 1}/{case.options.rounds}", None)
-        self.watch = Watch(sweep, case, index, plan) if sweep.options.project else None
+        self._training = Training(sweep.frozen(case).total_domains)
+        self.watch = Watch(sweep, case, index, plan, self._training) if sweep.options.project else None
         started, conditions = now(), sweep.conditions()
         with sweep.window(case, case.id) as opened:
             self._window = opened.window
@@ -58,7 +61,7 @@ class Running:
                 value = function(*args, **kwargs)
                 if self.projected is not None:
                     raise StopRound  # it returned early, or held the first one up
-                calls, laps = 1, opened.window.laps_ended
+                calls, laps, noted = 1, opened.window.laps_ended, self._training.noted()
                 self.watch = None  # of one call only
                 while _calls_more(case.options.iterations, calls, opened.window):
                     value = function(*args, **kwargs)
@@ -69,6 +72,8 @@ class Running:
         assert window is not None
         if calls > 1:  # laps of the first call: with those of all calls they would add up to several windows
             window = replace(window.divided(calls), laps=window.laps[:laps])
+        if noted:
+            window = replace(window, laps=tuple(_with_notes(lap, noted) for lap in window.laps))
         finished = Round(
             window,
             started=started,
@@ -82,17 +87,20 @@ class Running:
     @contextmanager
     def lap(self, label: str) -> Iterator[None]:
         """Meter a part of the round; nothing where there is no window. Raises StopRound at the end of an epoch."""
-        window, watch = self._window, self.watch
+        window, watch, training = self._window, self.watch, self._training
         if window is None:
             yield
             return
-        with nullcontext() if watch is None else watch.lap(label) as take:
+        opened = training.begin(label)
+        try:
             with window.lap(label):
                 yield
             so_far = window.peek()
             ended = next((lap for lap in reversed(so_far.laps) if lap.label == label), None)
-            if take is not None and ended is not None:
-                take(ended)
+            if ended is not None:
+                training.end(opened, ended)
+        finally:
+            training.leave(opened)
         projected = "" if watch is None else watch.ended(label, so_far)
         if projected:
             self._sweep.on_projection(self._case, so_far, projected, None if watch is None else watch.estimate)
@@ -115,11 +123,17 @@ class Running:
             kind = type(loss).__name__
             raise UsageError(f"{self._case.id}: energy.note(loss=...) takes a number, not {kind}") from None
         window, watch = self._window, self.watch
-        if window is None or watch is None:
+        if window is None:
             return
-        projected = watch.note(number, plain_facts(settings), window.peek)
-        if projected:
+        completes = self._training.note(number, plain_facts(settings))
+        projected = "" if watch is None or not completes else watch.noted(window.peek)
+        if projected and watch is not None:
             self._sweep.on_projection(self._case, window.peek(), projected, watch.estimate)
+
+
+def _with_notes(lap: Window, noted: Mapping[int, Mapping[str, Any]]) -> Window:
+    notes = noted.get(id(lap))
+    return replace(lap, notes=notes) if notes else lap
 
 
 def prepared(

@@ -141,6 +141,12 @@ class Training:
             )
         return tuple(epochs)
 
+    def noted(self) -> dict[int, Mapping[str, Any]]:
+        """id() of the lap of each epoch that has ended -> its settings, and its loss; only of those that have any."""
+        each = [(id(ended.lap), {**ended.settings, "loss": ended.loss}) for ended in self._ended]
+        known = [(lap, {name: value for name, value in notes.items() if value is not None}) for lap, notes in each]
+        return {lap: notes for lap, notes in known if notes}
+
     @property
     def counted_j(self) -> float | None:
         """Joules of all the laps that count, None where one could not be read."""

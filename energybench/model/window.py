@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from energybench.model.energy import Domain, Quantity, total
 
@@ -33,6 +34,8 @@ class Window:
     label: str = ""
     warnings: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """of an epoch, what was told of it: the validation `loss` after it, and the `lr`, `optimizer`, ... that it had"""
 
     def quantity(self, domain: Domain) -> Quantity | None:
         """Joules of `domain` with their error; None where it could not be read in this window."""

@@ -6,8 +6,9 @@ Empty optional parts are left out. Schema 1:
     {"schema": 1, "unit": "J", "status": "ok", "provenance": "measured", "workload": "<hash>",
      "domains": [{"name", "meter", "provenance", "in_total", "gain_rel"?, "device"?, "note"?, "host"?, "tick_s"?}],
      "rounds": [{"seconds", "joules": {domain: J | null}, "error_j"?, "seed", "started", "session", "conditions"?,
-                 "conditions_end"?, "metrics", "laps"?: [{"label", "seconds", "joules", "error_j"?}], "warnings"?,
-                 "marks"?: ["too-short"], "iterations"?: 4, "trace"?: {"file", "start_s", "end_s"}, "net_j"?}],
+                 "conditions_end"?, "metrics", "laps"?: [{"label", "seconds", "joules", "error_j"?, "notes"?: {}}],
+                 "warnings"?, "marks"?: ["too-short"], "iterations"?: 4, "trace"?: {"file", "start_s", "end_s"},
+                 "net_j"?}],
      "warmups": [round], "search": [window], "pretraining": [window], "facts": {}, "comparability": {},
      "pue": 1.58, "warnings": [], "idle_w"?: {domain: W | null}, "margins"?: {metric: float}}
 
@@ -158,6 +159,8 @@ def _window_record(case: str, window: Window) -> dict[str, Any]:
         record["warnings"] = list(window.warnings)
     if window.marks:
         record["marks"] = [mark.value for mark in window.marks]
+    if window.notes:
+        record["notes"] = strict(window.notes)
     return record
 
 
@@ -226,7 +229,14 @@ def _window(record: Mapping[str, Any]) -> Window:
         label=str(record.get("label", "")),
         warnings=(*map(str, record["warnings"]), *unknown) if "warnings" in record else unknown,
         marks=marks,
+        notes=_notes(record["notes"]) if "notes" in record else {},
     )
+
+
+def _notes(record: Any) -> Mapping[str, Any]:
+    if not isinstance(record, dict):
+        raise TypeError(f"notes {record!r} instead of an object")
+    return record
 
 
 def _marks(record: Any) -> tuple[tuple[Mark, ...], tuple[str, ...]]:

@@ -120,3 +120,15 @@ def test_a_case_without_epochs_is_refused() -> None:
         recorded(Run("r.json", (bare,)), bare)
     with pytest.raises(EstimateError, match="has no finished round"):
         recorded(Run("r.json"), replace(bare, rounds=()))
+
+
+def test_what_was_noted_of_the_epochs_are_their_settings_and_losses() -> None:
+    one = case()
+    told = ({"loss": 2.0, "lr": 0.1, "batch": 32}, {"loss": "nan", "batch": 64, "mood": "good"}, {})
+    noted = iter(told)
+    parts = [replace(p, notes=next(noted)) if p.label == "epoch" else p for p in one.rounds[0].window.laps]
+    window = replace(one.rounds[0].window, laps=tuple(parts))
+    first, second, third = recorded(Run("r.json", (one,)), replace(one, rounds=(Round(window),))).epochs
+    assert (first.loss, first.settings) == (2.0, {"lr": 0.1, "batch": 32})
+    assert (second.loss, second.settings) == (None, {"batch": 64})
+    assert (third.loss, third.settings) == (None, {})

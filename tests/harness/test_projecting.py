@@ -12,6 +12,7 @@ from energybench.harness.marker import Budget
 from energybench.harness.options import EnergyOptions
 from energybench.harness.plan import Plan
 from energybench.harness.projecting import EVERY, Projected, StopRound, Watch
+from energybench.harness.training import Training
 from energybench.model import Case, Domain, Provenance, Window
 
 
@@ -31,13 +32,18 @@ def watch(
     case: Any = SimpleNamespace(
         id=frozen.id, options=SimpleNamespace(budget=budget or Budget(), seed=lambda index: 7 + index)
     )
-    return Watch(sweep, case, index, lambda: plan), sweep
+    return Watch(sweep, case, index, lambda: plan, Training(frozen.total_domains)), sweep
+
+
+def ends(watched: Watch, lap: Window) -> None:
+    opened = watched._training.begin(lap.label)
+    watched._training.end(opened, lap)
+    watched._training.leave(opened)
 
 
 def epoch(watched: Watch, joules: float = 36.0, spent: Window | None = None) -> str:
     lap = Window(2.0, {"package:0": joules}, label="epoch")
-    with watched.lap("epoch") as take:
-        take(lap)
+    ends(watched, lap)
     return watched.ended("epoch", spent or lap)
 
 
@@ -56,8 +62,7 @@ def test_of_many_epochs_every_hundredth_part_is_followed_by_one() -> None:
     done: list[int] = []
     watched._estimate = lambda plan, *, predicts, so_far: done.append(watched._training.count)  # type: ignore[method-assign]
     for _ in range(3 * EVERY):
-        with watched.lap("epoch") as take:
-            take(lap)
+        ends(watched, lap)
         watched.ended("epoch", lap)
     assert done[: 2 * EVERY - 1] == list(range(1, 2 * EVERY))
     assert done[2 * EVERY - 1 :] == [*range(2 * EVERY, 3 * EVERY, 2), 3 * EVERY]
@@ -156,7 +161,8 @@ def losses(watched: Watch, count: int, spent: Callable[[], Window]) -> list[str]
     said = []
     for number in range(count):
         assert epoch(watched) == ""  # it waits for the loss
-        said.append(watched.note(0.5 + 1.5 * 0.5**number, {}, spent))
+        assert watched._training.note(0.5 + 1.5 * 0.5**number, {})
+        said.append(watched.noted(spent))
     return said
 
 

@@ -97,6 +97,17 @@ def test_settings_hold_from_the_running_or_the_next_epoch_and_a_loss_is_of_the_l
     assert (second.settings, second.loss) == ({"lr": 0.01, "batch": 64}, 0.8)
     assert (third.settings, third.loss) == ({"lr": 0.01, "batch": 64}, None)
     assert training.lacks_last_loss_only
+    assert list(training.noted().values()) == [
+        {"lr": 0.1, "batch": 32, "loss": 1.0},
+        {"lr": 0.01, "batch": 64, "loss": 0.8},
+        {"lr": 0.01, "batch": 64},
+    ]
+
+
+def test_of_an_epoch_that_nothing_was_told_of_there_are_no_notes() -> None:
+    training = Training(["package:0"])
+    run(training, "epoch", 10.0)
+    assert training.noted() == {}
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 1e6), st.lists(st.floats(0.0, 1e6), max_size=3)), min_size=1, max_size=8))

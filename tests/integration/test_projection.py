@@ -514,3 +514,33 @@ def test_notes_and_plans_that_mean_nothing_are_refused_with_or_without_projectin
             "*energy.note(loss=...) takes a number, not str",
             "*energy.plan(epochs=...) is a whole number of at least 0, or None, not 2.5",
         )
+
+
+def test_what_is_noted_of_epochs_is_stored_and_projected_from_afterwards(project: Any) -> None:
+    project.cases("""
+        def test_train(energy):
+            def train():
+                energy.note(batch=32, lr=0.1)
+                for number in range(1, 11):
+                    if number == 4:
+                        energy.note(batch=64)
+                    with energy.lap("epoch"):
+                        pass
+                    energy.note(loss=2.0 - 0.1 * number)
+            energy(train)
+        """)
+    recording(project, {"laps": laps(10)})
+    project.run().assert_outcomes(passed=1)
+    (round,) = project.last().records["test_bench.py::test_train"]["rounds"]
+    notes = [lap["notes"] for lap in round["laps"] if lap["label"] == "epoch"]
+    assert notes[0] == {"batch": 32, "lr": 0.1, "loss": pytest.approx(1.9)}
+    assert notes[9] == {"batch": 64, "lr": 0.1, "loss": pytest.approx(1.0)}
+
+    out, err = io.StringIO(), io.StringIO()
+    storage = ("--storage", str(project.path / ".benchmarks"))
+    assert main(["estimate", "step", "latest", "--epochs", "100", *storage], out, err) == 0
+    assert "batch 32 to 64 at epoch 4: the window begins behind it" in " ".join(out.getvalue().split())
+    out = io.StringIO()
+    stopping = ("--early-stopping", "3:0.05", "--format", "json")
+    assert main(["estimate", "step", "latest", "--epochs", "100", *stopping, *storage], out, err) == 0
+    assert json.loads(out.getvalue())["basis"]["epochs_interval"][0] > 10

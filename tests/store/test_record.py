@@ -29,7 +29,12 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 CONDITIONS = st.dictionaries(NAMES, FINITE, max_size=2)
 TEXTS = st.lists(NAMES, max_size=2).map(tuple)
 MARKS = st.lists(st.sampled_from(Mark), max_size=3).map(tuple)
-LAPS = st.builds(Window, seconds=SECONDS, joules=BY_NAME, error_j=BY_NAME, label=NAMES, warnings=TEXTS, marks=MARKS)
+NOTES = st.dictionaries(
+    st.sampled_from(["loss", "lr", "optimizer"]), st.one_of(SECONDS, st.text(max_size=9)), max_size=2
+)
+LAPS = st.builds(
+    Window, seconds=SECONDS, joules=BY_NAME, error_j=BY_NAME, label=NAMES, warnings=TEXTS, marks=MARKS, notes=NOTES
+)
 WINDOWS = st.builds(
     Window,
     seconds=SECONDS,
@@ -263,3 +268,13 @@ def test_a_damaged_record_is_refused_by_name(damage: dict[str, Any], make_case: 
 def test_unknown_keys_of_the_same_schema_are_left_alone(make_case: Any) -> None:
     case = make_case()
     assert case_from_record(case.id, case_record(case) | {"later": 1}, None) == case
+
+
+def test_what_was_noted_of_an_epoch_is_stored_with_its_lap() -> None:
+    lap = Window(0.5, {"gpu:0": 50.0}, label="epoch", notes={"loss": float("nan"), "lr": 0.1, "frozen": ["stem"]})
+    stored = case_record(Case("f", (Round(Window(2.0, {"gpu:0": 300.0}, laps=(lap,))),)))
+    assert stored["rounds"][0]["laps"][0]["notes"] == {"loss": None, "lr": 0.1, "frozen": ["stem"]}
+    assert "notes" not in stored["rounds"][0]
+    stored["rounds"][0]["laps"][0]["notes"] = ["loss"]
+    with pytest.raises(StoreError, match=r"damaged \(notes \['loss'\] instead of an object\)"):
+        case_from_record("f", stored, {})

@@ -32,9 +32,21 @@ class Epoch:
 
 
 def epochs_of(case: Case, round: Round) -> tuple[Epoch, ...]:
-    """The laps named `epoch` of a round, with the joules of the case's in-total domains."""
-    laps = round.window.laps_named("epoch")
-    return tuple(Epoch(lap.seconds, lap.total_j(case.total_domains)) for lap in laps)
+    """The laps named `epoch` of a round, with the joules of the case's in-total domains and what was noted of them."""
+    return tuple(
+        Epoch(
+            lap.seconds,
+            lap.total_j(case.total_domains),
+            {name: lap.notes[name] for name in SETTINGS if name in lap.notes},
+            _loss(lap.notes.get("loss")),
+        )
+        for lap in round.window.laps_named("epoch")
+    )
+
+
+def _loss(noted: Any) -> float | None:
+    is_number = isinstance(noted, (int, float)) and not isinstance(noted, bool)
+    return float(noted) if is_number and math.isfinite(noted) else None
 
 
 def checked(epochs: Sequence[Epoch], source: str = "") -> tuple[float, ...]:
