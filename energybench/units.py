@@ -72,6 +72,9 @@ def significant(value: float, digits: int = 3) -> str:
     """`value` with `digits` significant digits and never in exponent form: 0.00123, 12.3, 1234."""
     if value == 0 or value != value or value in (float("inf"), float("-inf")):
         return f"{value:g}"
+    text = f"{value:#.{digits}g}"  # whole where the number is neither small nor large, which nearly all are
+    if "e" not in text:
+        return text.rstrip(".")
     exponent = int(f"{value:e}".partition("e")[2])
     return f"{value:.{max(0, digits - 1 - exponent)}f}"
 

@@ -59,7 +59,7 @@ def _is_placed(*cases: Case) -> bool:
 
 
 def _place(case: Case) -> tuple[float | None, float | None]:
-    return case.mean_joules(case.verdict_domains), case.mean_metric("accuracy")
+    return case.mean_verdict_j, case.mean_metric("accuracy")
 
 
 def _on_front(cases: Iterable[Case]) -> tuple[str, ...]:

@@ -156,12 +156,12 @@ class Case:
     @property
     def mean_j(self) -> float | None:
         """Mean IT joules over the rounds; None where no round has a total."""
-        return self.mean_joules()
+        return self._once("mean joules", lambda: mean(self.joules()))
 
-    def mean_joules(self, names: Sequence[str] | None = None) -> float | None:
-        """Mean over the rounds of the joules of the domains `names` (default: all in-total domains)."""
-        chosen = self.total_domains if names is None else tuple(names)
-        return self._once(("mean", chosen), lambda: mean(self.joules(chosen)))
+    @property
+    def mean_verdict_j(self) -> float | None:
+        """The same over the domains that a verdict rests on."""
+        return self._once("mean verdict joules", lambda: mean(self.verdict_joules))
 
     @property
     def mean_kwh(self) -> float | None:

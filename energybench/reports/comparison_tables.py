@@ -179,7 +179,7 @@ def _sides(
 def _of_class(provenance: Provenance) -> Callable[[Case], float | None]:
     def joules(case: Case) -> float | None:
         names = [d.name for d in case.domains if d.in_total and d.provenance is provenance]
-        return case.mean_joules(names) if names else None
+        return mean(case.joules(names)) if names else None
 
     return joules
 
