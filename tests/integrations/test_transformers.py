@@ -54,6 +54,10 @@ def test_an_evaluation_that_was_not_scheduled_is_no_lap(energy: Any) -> None:
 def test_a_real_trainer_runs_with_it(energy: Any, tmp_path: Path) -> None:
     pytest.importorskip("accelerate", reason="accelerate is not installed: transformers' Trainer does not run")
     import torch
+
+    from energybench.lab.torchvision_compat import import_torchvision
+
+    import_torchvision()  # transformers imports it, and a wheel that is not of a CPU build of torch fails on that
     from transformers import Trainer, TrainingArguments
 
     class Line(torch.nn.Module):
