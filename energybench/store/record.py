@@ -24,6 +24,8 @@ from typing import Any, cast
 from energybench.errors import StoreError
 from energybench.model import Case, Domain, Mark, Provenance, Round, Span, Status, Window
 
+_NOTHING: Mapping[str, Any] = {}
+"""one for all rounds of a large file, which have four such places each"""
 SCHEMA = 1
 """Raised when a reader of the old schema would misunderstand a new file; keys may be added without raising it."""
 
@@ -224,12 +226,12 @@ def _window(record: Mapping[str, Any]) -> Window:
     return Window(
         seconds=seconds,
         joules=_numbers(record["joules"]),
-        error_j=_numbers(record["error_j"]) if "error_j" in record else {},
+        error_j=_numbers(record["error_j"]) if "error_j" in record else _NOTHING,
         laps=tuple([_window(lap) for lap in record["laps"]]) if "laps" in record else (),
         label=str(record.get("label", "")),
         warnings=(*map(str, record["warnings"]), *unknown) if "warnings" in record else unknown,
         marks=marks,
-        notes=_notes(record["notes"]) if "notes" in record else {},
+        notes=_notes(record["notes"]) if "notes" in record else _NOTHING,
     )
 
 
@@ -263,8 +265,8 @@ def _round(record: Mapping[str, Any]) -> Round:
         _numbers(get("metrics", {})),
         int(get("seed", 0)),
         str(get("started", "")),
-        _known_numbers(record["conditions"]) if "conditions" in record else {},
-        _known_numbers(record["conditions_end"]) if "conditions_end" in record else {},
+        _known_numbers(record["conditions"]) if "conditions" in record else _NOTHING,
+        _known_numbers(record["conditions_end"]) if "conditions_end" in record else _NOTHING,
         iterations,
         None if trace is None else _span(trace),
         str(get("session", "")),
