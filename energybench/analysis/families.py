@@ -52,6 +52,10 @@ class Families:
                 if metric is ENERGY or values != [None, None]:
                     found[new.id] = replace(blank, reason=_why_not(obstacles[new.id]))
                 continue
+            lost = _lost_accuracy(samples) if metric is ACCURACY else ""
+            if lost:
+                found[new.id] = replace(blank, reason=lost)
+                continue
             effect = effect_of(old, new, samples)
             if effect is not None:
                 testable.append((blank, effect, new))
@@ -152,6 +156,17 @@ def _why_not(clauses: Sequence[str]) -> str:
     differing = [clause for clause in clauses if not clause.startswith(("no ", "the "))]
     own = [clause for clause in clauses if clause.startswith(("no ", "the "))]
     return "; ".join([*own, *([f"differs in {', '.join(differing)}"] if differing else [])])
+
+
+def _lost_accuracy(samples: Samples) -> str:
+    """Why there is no verdict where rounds that should have one have no accuracy: a training that diverged, say, must
+    not pass for the others.
+    """
+    old, new = samples
+    lacking = sum(value is None for value in new)
+    if not lacking or lacking == len(new) or None in old:
+        return ""
+    return f"{lacking} of {len(new)} rounds of the candidate recorded no accuracy, the baseline's all did"
 
 
 def _absent(metric: Metric, old: Case, values: Sequence[float | None]) -> str:

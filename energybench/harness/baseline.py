@@ -194,7 +194,25 @@ def _asked(argument: str, config: pytest.Config) -> Path | None:
     """The path that a command-line argument selects whole; None for a node id, which restricts its file."""
     if "::" in argument:
         return None
-    return Path(config.invocation_params.dir, argument).resolve()
+    path = Path(config.invocation_params.dir, argument)
+    if config.option.pyargs and not path.exists():
+        path = _module(argument) or path
+    return path.resolve()
+
+
+def _module(name: str) -> Path | None:
+    """The file, or the folder, of a module or package that pytest was given by its name (--pyargs)."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return None if spec.origin is None else Path(spec.origin)
 
 
 def _inside(node_id: str, whole: Sequence[Path], rootdir: Path) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +35,14 @@ class Measured:
     """1-based position among the session's cases"""
     rounds: dict[int, Round] = field(default_factory=dict)
     warmups: list[Round] = field(default_factory=list)
+    cold: int = 0
+    """of them, those of an interrupted session: they are kept, and this process is warmed up all the same"""
+    passes: int = 0
+    """passes of this session that have begun"""
     apart: dict[str, list[Window]] = field(default_factory=lambda: {"search": [], "pretraining": []})
+    """all windows apart of this session: what it spent"""
+    last_apart: dict[str, tuple[int, list[Window]]] = field(default_factory=dict)
+    """those of the last pass that had any, with that pass: a search is paid once, however many rounds repeat it"""
     earlier_apart: dict[str, tuple[Window, ...]] = field(default_factory=dict)
     """the same from an interrupted session; counts only where this session did not have to do it again"""
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -42,12 +51,16 @@ class Measured:
     status: Status = Status.OK
     adopted: bool = False
     """earlier rounds have been looked for"""
+    properties: tuple[tuple[str, object], ...] = ()
+    """the item's user properties as it was collected"""
     reused: int = 0
     measured: int = 0
     """rounds and warm-ups measured in this session"""
     announced: bool = False
     """pytest was told that the case has started"""
     measured_this_pass: bool = False
+    body_runs: bool = False
+    """the test's own body is running, which the end of a round may end"""
     restarted: bool = False
     """this pass ended before its round: it was prepared with another seed than the round that is due"""
     replayed: bool = False
@@ -121,12 +134,22 @@ class Measured:
         missing = [index for index in range(self.options.rounds) if index not in self.rounds]
         if not missing:
             return []
-        return [WARMUP] * max(0, self.options.warmup - len(self.warmups)) + missing
+        return [WARMUP] * max(0, self.options.warmup - (len(self.warmups) - self.cold)) + missing
 
     @property
     def workload(self) -> str:
         """Hash of the declared inputs; of the parameters where nothing was declared."""
         return workload_hash(self.inputs or self.params)
+
+    def take_apart(self, kind: str, window: Window) -> None:
+        """Take a window that was metered outside the rounds."""
+        self.apart[kind].append(window)
+        number, windows = self.last_apart.get(kind, (self.passes, []))
+        self.last_apart[kind] = (self.passes, [*windows, window] if number == self.passes else [window])
+
+    def _paid(self, kind: str) -> tuple[Window, ...]:
+        _, windows = self.last_apart.get(kind, (0, []))
+        return tuple(windows) or self.earlier_apart.get(kind, ())
 
     def ordered(self) -> tuple[Round, ...]:
         """The finished rounds by index."""
@@ -144,8 +167,8 @@ class Measured:
             id=self.id,
             rounds=self.ordered(),
             warmups=tuple(self.warmups),
-            search=tuple(self.apart["search"]) or self.earlier_apart.get("search", ()),
-            pretraining=tuple(self.apart["pretraining"]) or self.earlier_apart.get("pretraining", ()),
+            search=self._paid("search"),
+            pretraining=self._paid("pretraining"),
             domains=tuple(domains),
             params=self.params,
             facts={**self.facts, **({"workload": dict(self.inputs)} if self.inputs else {})},
@@ -171,8 +194,38 @@ def workload_hash(inputs: Mapping[str, Any]) -> str:
 
 
 def plain_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """`facts` as strict JSON values: tensors' and numpy's scalars become numbers, NaN and infinities null."""
+    """`facts` as strict JSON values: tensors' and numpy's scalars become numbers, NaN and infinities null.
+
+    Paths, dtypes and members of an Enum become their text, sets sorted lists, other objects their type's name.
+    """
     return {str(name): _plain(value) for name, value in facts.items()}
+
+
+def plain_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of declared inputs, which must differ wherever the work does: an object's type would not say that.
+
+    Raises UsageError for an object that has no such text.
+    """
+    for name, value in inputs.items():
+        odd = next(_objects(value), None)
+        if odd is not None:
+            raise UsageError(
+                f"energy.workload({name}=...) holds a {type(odd).__qualname__}, which is not plain JSON: another one "
+                "could not be told from it. Declare names and numbers"
+            )
+    return plain_facts(inputs)
+
+
+def _objects(value: Any) -> Iterator[Any]:
+    """What `_plain` can only name by its type."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _objects(inner)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            yield from _objects(inner)
+    elif not (_is_plain(value) or _is_scalar(value) or _text(value) or isinstance(value, type) or callable(value)):
+        yield value
 
 
 def plain_metrics(metrics: Mapping[str, Any]) -> tuple[dict[str, float | None], list[str]]:
@@ -201,16 +254,39 @@ def plain_metrics(metrics: Mapping[str, Any]) -> tuple[dict[str, float | None], 
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+    if _is_plain(value):
+        return value if not isinstance(value, float) or math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
-    if hasattr(value, "item") and getattr(value, "size", 1) in (1, ()):  # 0-d tensors and numpy scalars
+    if isinstance(value, set | frozenset):  # in an order that does not depend on the process
+        return sorted((_plain(inner) for inner in value), key=lambda inner: json.dumps(inner, sort_keys=True))
+    if _is_scalar(value):
         return _plain(value.item())
+    text = _text(value)
+    if text is not None:
+        return text
     if isinstance(value, type) or callable(value):
         return getattr(value, "__qualname__", type(value).__qualname__)
     return type(value).__qualname__
+
+
+def _is_plain(value: Any) -> bool:
+    return (value is None or isinstance(value, bool | int | float | str)) and not isinstance(value, Enum)
+
+
+def _is_scalar(value: Any) -> bool:
+    """A tensor without dimensions, or one of numpy's scalars."""
+    return callable(getattr(value, "item", None)) and getattr(value, "shape", None) == ()
+
+
+def _text(value: Any) -> str | None:
+    """Of a value that a text stands for; None of others."""
+    if isinstance(value, Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, PurePath):
+        return str(value)
+    # torch's own names, which torch need not be imported for.
+    is_name = type(value).__module__ == "torch" and type(value).__name__ in ("dtype", "device", "layout")
+    return str(value) if is_name else None

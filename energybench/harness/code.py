@@ -2,7 +2,8 @@
 
 It covers the test function, the function that was metered, the rest of the test's file without its other tests, and
 every module under rootdir that this file imports, directly or through others, wherever in the file the import stands.
-Comments, blank lines and decorators do not count: adding a model to `parametrize` must not throw away finished rounds.
+Comments, blank lines and the decorators of tests and fixtures do not count: adding a model to `parametrize` must not
+throw away finished rounds. Those of other functions do: `@torch.compile` is code.
 The import statements are read from the text rather than from sys.modules, since what happens to be loaded depends on
 which cases ran before.
 
@@ -49,7 +50,9 @@ def code_hash(test: Callable[..., Any], target: Callable[..., Any], rootdir: Pat
 
 
 def normalise(source: str) -> str:
-    """`source` without comments, blank lines and decorators; unparsable text is only stripped of its line ends."""
+    """`source` without comments, blank lines and decorators of tests and fixtures; unparsable text is only stripped of
+    its line ends.
+    """
     try:
         tree = ast.parse(source)
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
@@ -63,10 +66,19 @@ def normalise(source: str) -> str:
     dropped: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            is_test = node.name.startswith(("test", "Test"))
             for decorator in node.decorator_list:
-                dropped.update(_rows(decorator))
+                if is_test or _root(decorator) == "pytest":
+                    dropped.update(_rows(decorator))
     kept = (line.rstrip() for number, line in enumerate(lines, 1) if number not in dropped)
     return "\n".join(line for line in kept if line)
+
+
+def _root(decorator: ast.expr) -> str:
+    """`pytest` of `@pytest.fixture(scope="module")`."""
+    while isinstance(decorator, ast.Call | ast.Attribute):
+        decorator = decorator.func if isinstance(decorator, ast.Call) else decorator.value
+    return decorator.id if isinstance(decorator, ast.Name) else ""
 
 
 def _rows(node: ast.stmt | ast.expr) -> range:

@@ -98,7 +98,7 @@ class Sweep:
             options = case_options(self.options, marker.kwargs if marker else None, self._command_line)
         except UsageError as error:
             raise UsageError(f"{item.nodeid}: {error}") from None
-        case = Measured(item, options, len(self.cases) + 1)
+        case = Measured(item, options, len(self.cases) + 1, properties=tuple(item.user_properties))
         self.cases[item.nodeid] = item.stash[CASE] = case
 
     def open(self) -> None:
@@ -197,7 +197,10 @@ class Sweep:
             return
         records = [r for r in self.journal.earlier.open if r["case"] == case.id]
         if records:
-            self.notes.extend(adopt_rounds(case, records, self._code(case, function), self.meters.domains))
+            from energybench.store.record import strict
+
+            keys = strict(self.frozen(case).comparability)
+            self.notes.extend(adopt_rounds(case, records, self._code(case, function), self.meters.domains, keys))
             case.catch_up()
 
     def _code(self, case: Measured, function: Callable[..., Any]) -> str:
@@ -266,7 +269,7 @@ class Sweep:
 
     def finish_apart(self, case: Measured, kind: str, window: Window) -> None:
         """Take a window that was metered apart (search, pretraining) and put it on the disk."""
-        case.apart[kind].append(window)
+        case.take_apart(kind, window)
         if self.journal is not None:
             self._append(case, kind, {"rounds": (), "warmups": ()})
 

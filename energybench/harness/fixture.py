@@ -11,7 +11,7 @@ import pytest
 from energybench.errors import EnergybenchError, UsageError
 from energybench.harness import bridge
 from energybench.harness.budget import budget_failure
-from energybench.harness.case import Measured, plain_facts, plain_metrics
+from energybench.harness.case import Measured, plain_facts, plain_inputs, plain_metrics
 from energybench.harness.engine import Sweep
 from energybench.harness.plan import Plan, checked_plan
 from energybench.harness.projecting import StopRound
@@ -56,6 +56,7 @@ class Energy:
         if self._sweep.disabled:
             return self._unmetered(function, args, kwargs)
         case = self._case
+        self._check_place()
         self._adopt(function)
         due = case.due()
         value = ABSENT
@@ -199,7 +200,7 @@ class Energy:
         """
         if self._used:
             raise UsageError(f"{self._case.id}: declare the workload before energy(...) is called")
-        self._case.inputs.update(plain_facts(inputs))
+        self._case.inputs.update(plain_inputs(inputs))
 
     def facts(self, **facts: Any) -> None:
         """Store what is worth knowing of the case: hyper-parameters, parameter counts, a compression report."""
@@ -226,6 +227,16 @@ class Energy:
         return not self._case.due()
 
     # how it works
+
+    def _check_place(self) -> None:
+        """Raises UsageError where the end of a round cannot end the test: no further round could begin."""
+        passes = self._case.options.rounds + self._case.options.warmup
+        if passes > 1 and not self._case.body_runs:
+            raise UsageError(
+                f"{self._case.id}: for {passes} rounds and warm-ups energy(...) runs the whole test as often, which "
+                "works in the body of a plain test function only, not in a fixture, a unittest method or an async "
+                "test: call it there, or use energy.pedantic(..., setup=...)"
+            )
 
     def _adopt(self, function: Callable[..., Any]) -> None:
         """Take over earlier rounds; start the pass afresh where it was prepared for a round after ones now refused."""

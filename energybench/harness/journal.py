@@ -12,6 +12,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,10 @@ class Journal:
         _sync_folder(path.parent)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record and wait until it is on the disk. Raises StoreError where the disk refuses."""
+        """Write one record and wait until it is on the disk. Raises StoreError where the disk refuses; a part of it
+        that was written is taken away again, or the next record would be glued to it.
+        """
+        sound = os.fstat(self._file).st_size
         try:
             line = encode(record)
             written = os.write(self._file, line)
@@ -99,6 +103,8 @@ class Journal:
                 raise OSError(f"{written} of {len(line)} bytes written")
             os.fsync(self._file)
         except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._file, sound)
             raise StoreError(
                 f"cannot write the journal {self.path}: {error}; free some space or choose another "
                 "--benchmark-storage. Rounds written before stay there."

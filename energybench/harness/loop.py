@@ -77,7 +77,8 @@ def run_pass(
     """One pass of a case: silent while rounds are due, logged when the case is done or something failed."""
     runner: Any = item.config.pluginmanager.get_plugin("runner")
     case.measured_this_pass = case.restarted = False
-    item.user_properties.clear()  # it grows with every pass
+    case.passes += 1
+    item.user_properties[:] = case.properties  # it grows with every pass
     # Where other cases run between a case's passes, pytest is told of the pass that will be reported.
     if not case.options.looks and (len(case.due()) <= 1 or not item.config.getoption("energy_interleave")):
         _announce(case)

@@ -30,11 +30,15 @@ def notes_on(earlier: JournalText, cases: Set[str], *, resume: bool) -> list[str
 
 
 def adopt_rounds(
-    case: Measured, records: Sequence[Mapping[str, Any]], code: str, domains: tuple[Domain, ...]
+    case: Measured,
+    records: Sequence[Mapping[str, Any]],
+    code: str,
+    domains: tuple[Domain, ...],
+    comparability: Mapping[str, Any],
 ) -> list[str]:
     """Put the journal's `records` of `case` into it where they still hold; returns notes on those that do not.
 
-    `code` is the hash of the case's code now, `domains` what is read now.
+    `code` is the hash of the case's code now, `domains` what is read now, `comparability` the keys of now.
     """
     from energybench.store import case_from_record
 
@@ -47,11 +51,12 @@ def adopt_rounds(
         if kind in case.apart:
             case.earlier_apart[kind] = getattr(earlier, kind)
             continue
-        reason = _refusal(case, record, earlier, code, domains)
+        reason = _refusal(case, record, earlier, code, domains, comparability)
         if reason:
             refused.append(reason)
         elif kind == "warmup":
             case.warmups.extend(earlier.warmups)
+            case.cold += len(earlier.warmups)
         else:
             case.rounds[record["index"]] = earlier.rounds[0]
             case.facts.update(earlier.facts)
@@ -63,7 +68,14 @@ def adopt_rounds(
     return [f"{case.id}: {len(refused)} earlier rounds not used ({', '.join(dict.fromkeys(refused))})"]
 
 
-def _refusal(case: Measured, record: Mapping[str, Any], earlier: Case, code: str, domains: tuple[Domain, ...]) -> str:
+def _refusal(
+    case: Measured,
+    record: Mapping[str, Any],
+    earlier: Case,
+    code: str,
+    domains: tuple[Domain, ...],
+    comparability: Mapping[str, Any],
+) -> str:
     index = record["index"]
     if earlier.workload != case.workload:
         return "declared inputs changed"
@@ -71,6 +83,10 @@ def _refusal(case: Measured, record: Mapping[str, Any], earlier: Case, code: str
         return "code changed"
     if earlier.domains != domains:
         return "other domains are read now"
+    then, now = earlier.comparability, comparability
+    changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+    if changed:
+        return f"changed since: {', '.join(changed)}"
     if index >= len(case.options.seeds):
         return "round not asked for"
     if earlier.rounds and earlier.rounds[0].iterations != case.options.iterations != "auto":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -59,6 +61,7 @@ class Running:
             self._window = opened.window
             try:
                 value = function(*args, **kwargs)
+                _check_ran(case.id, function, value)
                 if self.projected is not None:
                     raise StopRound  # it returned early, or held the first one up
                 calls, laps, noted = 1, opened.window.laps_ended, self._training.noted()
@@ -73,7 +76,8 @@ class Running:
         if calls > 1:  # laps of the first call: with those of all calls they would add up to several windows
             window = replace(window.divided(calls), laps=window.laps[:laps])
         if noted:
-            window = replace(window, laps=tuple(_with_notes(lap, noted) for lap in window.laps))
+            laps_with = (_with_notes(lap, noted.get(place)) for place, lap in enumerate(window.laps))
+            window = replace(window, laps=tuple(laps_with))
         finished = Round(
             window,
             started=started,
@@ -96,9 +100,9 @@ class Running:
             with window.lap(label):
                 yield
             so_far = window.peek()
-            ended = next((lap for lap in reversed(so_far.laps) if lap.label == label), None)
-            if ended is not None:
-                training.end(opened, ended)
+            places = [place for place, lap in enumerate(so_far.laps) if lap.label == label]
+            if places:
+                training.end(opened, so_far.laps[places[-1]], places[-1])
         finally:
             training.leave(opened)
         projected = "" if watch is None else watch.ended(label, so_far)
@@ -131,8 +135,7 @@ class Running:
             self._sweep.on_projection(self._case, window.peek(), projected, watch.estimate)
 
 
-def _with_notes(lap: Window, noted: Mapping[int, Mapping[str, Any]]) -> Window:
-    notes = noted.get(id(lap))
+def _with_notes(lap: Window, notes: Mapping[str, Any] | None) -> Window:
     return replace(lap, notes=notes) if notes else lap
 
 
@@ -149,6 +152,20 @@ def prepared(
     if args or kwargs:
         raise UsageError(f"{case}: setup= returned arguments although args or kwargs were given: choose one way")
     return tuple(made[0]), dict(made[1])
+
+
+def _check_ran(case: str, function: Callable[..., Any], value: Any) -> None:
+    """UsageError where the call only made something that is still to run, so that nothing of it was metered."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.iscoroutine(value):
+        value.close()  # or Python would warn that it was never awaited
+        what, instead = "a coroutine, which has not run", "asyncio.run(train())"
+    elif inspect.isasyncgen(value) or (inspect.isgenerator(value) and inspect.isgeneratorfunction(function)):
+        what, instead = "a generator, of which nothing has run", "list(train())"
+    else:
+        return
+    raise UsageError(f"{case}: the metered function returned {what}: meter one that runs it, as lambda: {instead} does")
 
 
 def _calls_more(iterations: int | str, calls: int, window: OpenWindow) -> bool:

@@ -5,6 +5,7 @@ Each hook is a few lines: what it decides lives in the modules beside this one.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -122,10 +123,16 @@ class SessionHooks:
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         """Called around the test's body: a round that ended it early is no error."""
+        case = pyfuncitem.stash.get(CASE, None)
+        if case is not None:  # a coroutine is run by a plugin, whose loop would take the end of a round for a crash
+            case.body_runs = not inspect.iscoroutinefunction(pyfuncitem.obj)
         try:
             return (yield)
         except RoundDone:
             return True
+        finally:
+            if case is not None:
+                case.body_runs = False
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -37,6 +37,7 @@ class _Ended:
     lap: Window
     settings: Mapping[str, Any]
     loss: float | None
+    place: int
     after: list[Window] = field(default_factory=list)
     """the laps between it and the next epoch"""
     complete: bool = False
@@ -88,10 +89,10 @@ class Training:
         """A lap is over, whatever became of it."""
         self._open.remove(lap)
 
-    def end(self, lap: OpenLap, window: Window) -> None:
-        """A lap has ended as it should, and this is what it came to."""
+    def end(self, lap: OpenLap, window: Window, place: int) -> None:
+        """A lap has ended as it should, and this is what it came to; `place` is its among the round's laps."""
         if lap.label == EPOCH:
-            self._ended.append(_Ended(window, dict(self._settings), self._loss))
+            self._ended.append(_Ended(window, dict(self._settings), self._loss, place))
             self._loss = None
         elif lap.alone and lap.epochs == self._begun:
             (self._ended[-1].after if self._ended else self._before).append(window)
@@ -142,10 +143,10 @@ class Training:
         return tuple(epochs)
 
     def noted(self) -> dict[int, Mapping[str, Any]]:
-        """id() of the lap of each epoch that has ended -> its settings, and its loss; only of those that have any."""
-        each = [(id(ended.lap), {**ended.settings, "loss": ended.loss}) for ended in self._ended]
-        known = [(lap, {name: value for name, value in notes.items() if value is not None}) for lap, notes in each]
-        return {lap: notes for lap, notes in known if notes}
+        """Place among the laps of each epoch that has ended -> its settings, and its loss; only of those with any."""
+        each = [(ended.place, {**ended.settings, "loss": ended.loss}) for ended in self._ended]
+        known = [(place, {name: value for name, value in notes.items() if value is not None}) for place, notes in each]
+        return {place: notes for place, notes in known if notes}
 
     @property
     def counted_j(self) -> float | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energybench.errors import UsageError
-from energybench.harness.case import Measured, plain_facts, plain_metrics, workload_hash
+from energybench.harness.case import Measured, plain_facts, plain_inputs, plain_metrics, workload_hash
 from energybench.harness.marker import CaseOptions
 from energybench.model import Round, Window
 
@@ -144,3 +146,35 @@ def test_facts_are_strict_json_whatever_is_put_in() -> None:
         "kind": "dict",
         "5": {"x": [1]},
     }
+
+
+class Half(enum.Enum):
+    FP16 = 1
+    BF16 = 2
+
+
+def test_paths_enums_and_dtypes_are_told_apart_and_sets_have_one_order() -> None:
+    torch = pytest.importorskip("torch")
+    facts = plain_facts(
+        {
+            "data": Path("x.csv"),
+            "half": Half.BF16,
+            "dtype": torch.bfloat16,
+            "loss": torch.tensor(0.5),
+            "augment": {"mix", "crop", 3},
+        }
+    )
+    assert facts == {
+        "data": "x.csv",
+        "half": "Half.BF16",
+        "dtype": "torch.bfloat16",
+        "loss": 0.5,
+        "augment": ["crop", "mix", 3],
+    }
+    assert plain_inputs({"half": Half.FP16, "optimizer": dict}) == {"half": "Half.FP16", "optimizer": "dict"}
+
+
+@pytest.mark.parametrize("value", [object(), [1, object()], {"a": (object(),)}])
+def test_an_input_that_its_type_alone_would_stand_for_is_refused(value: object) -> None:
+    with pytest.raises(UsageError, match=r"energy\.workload\(net=\.\.\.\) holds a object, which is not plain JSON"):
+        plain_inputs({"net": value})

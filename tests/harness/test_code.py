@@ -163,13 +163,22 @@ def test_normalising_keeps_strings_that_look_like_comments_and_drops_the_rest() 
         @decorate(
             "over lines"
         )
-        def f(x):  # gone too
+        def test_f(x):  # gone too
 
             """# stays"""
             return "#" + x   \n
         ''')
-    assert normalise(source) == 'def f(x):\n    """# stays"""\n    return "#" + x'
+    assert normalise(source) == 'def test_f(x):\n    """# stays"""\n    return "#" + x'
     assert normalise(normalise(source)) == normalise(source)
+
+
+def test_a_decorator_is_code_but_of_tests_and_pytests_own() -> None:
+    plain = "def f(x):\n    return x"
+    assert normalise(f"@torch.compile\n{plain}") != normalise(plain)
+    assert normalise("@slots(True)\nclass A:\n    x = 1") != normalise("class A:\n    x = 1")
+    for own in ("@pytest.fixture", '@pytest.fixture(scope="module", params=[1, 2])', "@pytest.mark.skipif(True)"):
+        assert normalise(f"{own}\n{plain}") == normalise(plain)
+    assert normalise('@mark.parametrize("x", [1])\nclass TestF:\n    x = 1') == normalise("class TestF:\n    x = 1")
 
 
 def test_text_that_is_no_python_is_compared_as_it_stands() -> None:

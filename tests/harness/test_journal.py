@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,23 @@ def test_a_full_disk_is_one_sentence_that_names_the_file(tmp_path: Path, monkeyp
         opened.append({"case": "x"})
     monkeypatch.undo()
     opened.close()
+
+
+def test_the_record_after_one_that_the_disk_cut_off_stands_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = sample(3)
+    log = Journal(tmp_path / "a.jsonl", None, decode(b""))
+    log.append(first)
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.os, "write", lambda file, data: write(file, data[:10]))
+        with pytest.raises(StoreError, match="10 of"):
+            log.append(second)
+    log.append(third)
+    log.close()
+    text = decode((tmp_path / "a.jsonl").read_bytes())
+    assert (list(text.records), text.damaged) == ([first, third], 0)
 
 
 def test_two_sweeps_into_one_store_are_refused_until_the_first_is_over(tmp_path: Path) -> None:

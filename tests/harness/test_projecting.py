@@ -37,7 +37,7 @@ def watch(
 
 def ends(watched: Watch, lap: Window) -> None:
     opened = watched._training.begin(lap.label)
-    watched._training.end(opened, lap)
+    watched._training.end(opened, lap, watched._training.count)
     watched._training.leave(opened)
 
 

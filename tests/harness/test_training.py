@@ -15,7 +15,7 @@ from energybench.model import Window
 def run(training: Training, label: str, joules: float | None, seconds: float = 1.0) -> None:
     """One lap from its begin to its end."""
     lap = training.begin(label)
-    training.end(lap, Window(seconds, {"package:0": joules}, label=label))
+    training.end(lap, Window(seconds, {"package:0": joules}, label=label), training.count)
     training.leave(lap)
 
 
@@ -54,9 +54,9 @@ def test_a_lap_inside_another_one_is_counted_once() -> None:
     for _ in range(2):
         epoch = training.begin("epoch")
         run(training, "forward", 4.0)
-        training.end(epoch, Window(1.0, {"package:0": 10.0}, label="epoch"))
+        training.end(epoch, Window(1.0, {"package:0": 10.0}, label="epoch"), training.count)
         training.leave(epoch)
-    training.end(whole, Window(2.0, {"package:0": 21.0}, label="training"))
+    training.end(whole, Window(2.0, {"package:0": 21.0}, label="training"), training.count)
     training.leave(whole)
     assert joules(training) == [10.0, 10.0]
 
@@ -89,7 +89,7 @@ def test_settings_hold_from_the_running_or_the_next_epoch_and_a_loss_is_of_the_l
     training.note(None, {"lr": 0.01})
     epoch = training.begin("epoch")
     assert not training.note(0.8, {"batch": 64})  # inside: no epoch has ended by it
-    training.end(epoch, Window(1.0, {"package:0": 9.0}, label="epoch"))
+    training.end(epoch, Window(1.0, {"package:0": 9.0}, label="epoch"), training.count)
     training.leave(epoch)
     run(training, "epoch", 9.0)
     first, second, third = training.epochs()
