@@ -28,7 +28,8 @@ def test_capacity(energy: Any, study: Study, model: str, rule: str, scope: str) 
     quick = scope == "layers" and study.profile == "quick"
     layers = QUICK_LAYERS if quick else None
     inputs = study.workload(model, "none", "capacity")
-    parameters = {"rule": rule, "scope": scope, "layers": layers}
+    parameters = {"rule": rule, "scope": scope, "layers": layers, "tolerance": study.tolerance}
+    parameters |= {"relative": True} if study.relative else {}
     energy.workload(**{**inputs, "compressor": "stego", "compressor_parameters": parameters})
 
     def curve(network: Any) -> Capacity:

@@ -8,6 +8,7 @@ their own. `-k "b32 and fp32"` and `--energy-set batch=32` leave environments ou
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 
 from energybench.lab.environment import Ready, declared, environments, pinned, ready
 from energybench.lab.finetune import evaluate, one_epoch
+from energybench.lab.powerprop import powerpropagation
 from energybench.lab.scores import Tally
 from energybench.lab.study import Study
 
@@ -25,11 +27,12 @@ ENVIRONMENTS = {each.id: each for each in environments(THREADS, cuda=torch.cuda.
 def epoch(energy: Any, made: Ready | None) -> None:
     """One pass over the training images, then accuracy and macro F1 in the same environment."""
     assert made is not None
-    model, data = made.model, made.data
-    steps_with = made.optimizer()
+    model, data = copy.deepcopy(made.model), made.data  # a round may call this several times
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(energy.seed))
-    with energy.lap("epoch"):
-        done = one_epoch(model, data.train, steps_with, made.environment.batch, order=order)
+    with powerpropagation(model, made.recipe.powerprop):
+        steps_with = made.optimizer(model)
+        with energy.lap("epoch"):
+            done = one_epoch(model, data.train, steps_with, made.environment.batch, order=order)
     tally = Tally(data.classes, made.environment.where)
     with energy.lap("eval"):
         reached = evaluate(model, data.evaluation, tally=tally)

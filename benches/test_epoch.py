@@ -10,17 +10,19 @@ import torch
 from energybench.lab.arithmetic import arithmetic
 from energybench.lab.finetune import evaluate, one_epoch
 from energybench.lab.optimizer import optimizer
+from energybench.lab.powerprop import powerpropagation
 from energybench.lab.study import Study, Subject
 
 
 def epoch(energy: Any, subject: Subject) -> None:
     """Train a fresh copy of the subject for one pass over the training images."""
     recipe, data, compressed = subject.recipe, subject.data, subject.fresh()
-    steps_with = optimizer(compressed.model, recipe.optimizer, recipe.lr, recipe.weight_decay, recipe.momentum)
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(energy.seed))
-    with arithmetic(recipe.precision), compressed.training(steps_with) as hooks, energy.lap("epoch"):
-        done = one_epoch(compressed.model, data.train, steps_with, recipe.batch, order=order)
-        hooks.epoch_end()
+    with powerpropagation(compressed.model, recipe.powerprop):
+        steps_with = optimizer(compressed.model, recipe.optimizer, recipe.lr, recipe.weight_decay, recipe.momentum)
+        with arithmetic(recipe.precision), compressed.training(steps_with) as hooks, energy.lap("epoch"):
+            done = one_epoch(compressed.model, data.train, steps_with, recipe.batch, order=order, hooks=hooks)
+            hooks.epoch_end()
     with energy.lap("eval"):
         reached = evaluate(compressed.model, data.evaluation)
     energy.record(

@@ -51,6 +51,20 @@ def test_a_compressor_of_ones_own_runs() -> None:
     assert (done.stdout.split(), done.stderr) == (["3", "simulated", "0.95"], "")
 
 
+def test_a_compressor_of_ones_own_runs_in_the_suite() -> None:
+    (example,) = [block for block in blocks("python") if "class Rounding(" in block]
+    script = f"""{example}
+from energybench.lab.study import Study
+given = Study("quick", weights="none", overrides={{"search_images": 50}}, tolerance=0.5)
+assert given.subject("tiny", "rounding@17").compressor.levels == 17
+assert given._found["tiny", "rounding@17", 0.5].settled.levels == 17
+given.subject("tiny", "rounding")
+assert given._found["tiny", "rounding", 0.5].settled.levels in {{2.0 ** k + 1 for k in range(16)}}
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_loop_with_laps_runs_and_is_projected(pytester: pytest.Pytester) -> None:
     (example,) = [block for block in blocks("python") if "def test_loop(" in block]
     pytester.makepyfile(test_loop=example)

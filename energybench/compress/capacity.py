@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from energybench.compress.bits import RULES, Levels
+from energybench.compress.compressed import check_evaluation_size
 from energybench.compress.layers import check_cover, covered_weights
 from energybench.compress.layerwise import places_by_layer
 from energybench.compress.report import wilson_interval
@@ -150,6 +151,7 @@ def capacity_curve(
         raise UsageError(f"capacity_curve: layers must be a whole number from 1 on or None, not {layers!r}")
     check_share("capacity_curve", "tolerance", tolerance, one=False)
     check_cover("capacity_curve", cover)
+    check_evaluation_size(evaluation_size)
     evaluation = Evaluation(evaluate, evaluation_size)
     weights = covered_weights(model, cover)
     sources = [weight.detach().clone() for weight in weights.values()]

@@ -120,15 +120,13 @@ class Compressor(ABC):
         Raises UsageError for a missing `evaluate` and CompressionError for a model that cannot be worked on or an
         `evaluate` that returns no accuracy; the model is then what it was.
         """
-        size = evaluation_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-            raise UsageError(f"evaluation_size must be the number of examples that evaluate looks at, not {size!r}")
+        check_evaluation_size(evaluation_size)
         if evaluate is None and self.sought:
             raise UsageError(
                 f"{type(self).__name__} without {self.sought} searches for it and needs evaluate, a function model -> "
                 f"accuracy in [0, 1]: pass one, or give {self.sought}"
             )
-        evaluation = None if evaluate is None else Evaluation(evaluate, size)
+        evaluation = None if evaluate is None else Evaluation(evaluate, evaluation_size)
         return self._compress(Request(model, evaluation, inplace, example_input))
 
     @property
@@ -137,8 +135,15 @@ class Compressor(ABC):
         return self.parameter if self.parameter and getattr(self, self.parameter) is None else ""
 
     def settled(self, report: CompressionReport) -> Compressor:
-        """This compressor with what the search of `report` found in place of None: it needs no `evaluate` any more."""
-        return self.at(getattr(report, self.parameter)) if self.parameter else self
+        """This compressor with what the search of `report` found in place of None: it needs no `evaluate` any more.
+
+        No compressor at all where nothing was within the tolerance.
+        """
+        if not self.sought:
+            return self
+        found = getattr(report, self.parameter, None)
+        found = report.value if found is None else found
+        return NoCompression() if found is None else self.at(found)
 
     def at(self, value: Any) -> Compressor:
         """This compressor with `value` for the parameter that it would search for; UsageError where it has none."""
@@ -154,6 +159,12 @@ class Compressor(ABC):
         """The parameters by name, as JSON types."""
         assert is_dataclass(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def check_evaluation_size(size: Any) -> None:
+    """UsageError for what is no number of examples."""
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise UsageError(f"evaluation_size must be the number of examples that evaluate looks at, not {size!r}")
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,12 @@ class _Entry:
         return sum(packed_size(self.count, width) for width in column_widths(self.bits))
 
 
+def _check_bits(bits: int | Mapping[str, int]) -> None:
+    for number in [bits] if isinstance(bits, int) else bits.values():
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 32:
+            raise UsageError(f"pack: bits of a float32 are a whole number from 0 to 32, not {number!r}")
+
+
 def pack(
     model_or_state: nn.Module | Mapping[str, Tensor],
     bits: int | Mapping[str, int],
@@ -89,6 +95,7 @@ def pack(
     it is. `compression`: `zstd` (package zstandard; the default where it is installed), `zlib` or `none`.
     Raises CompressionError for a covered tensor that is no dense float32 or has low bits set: it would not come back.
     """
+    _check_bits(bits)
     chosen = _compression(compression)
     state: Mapping[str, Any] = model_or_state.state_dict() if isinstance(model_or_state, nn.Module) else model_or_state
     if not bits:

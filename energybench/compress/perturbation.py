@@ -11,6 +11,7 @@ import torch
 from energybench.compress.compressed import Compressed, Compressor, Request
 from energybench.compress.layers import covered_weights
 from energybench.compress.report import CompressionReport, Effect, Evidence
+from energybench.compress.snapshot import Snapshot
 from energybench.compress.stego import StegoReduction
 from energybench.errors import CompressionError, UsageError
 
@@ -59,13 +60,18 @@ class Perturbation(Compressor):
             for name, weight in given.items()
         }
         work = request.work()
+        before_noise = Snapshot(work, values=True)
         generator = torch.Generator().manual_seed(self.seed)
-        for name in given:
-            target = work.get_parameter(name).detach()
-            noise = torch.randn(target.shape, generator=generator)
-            length = torch.linalg.vector_norm(noise.double()).item()
-            target.add_(noise.mul_(norms[name] / length if length else 0.0).to(target.device))
-        accuracy = request.evaluation(work) if request.evaluation is not None else None
+        try:
+            for name in given:
+                target = work.get_parameter(name).detach()
+                noise = torch.randn(target.shape, generator=generator)
+                length = torch.linalg.vector_norm(noise.double()).item()
+                target.add_(noise.mul_(norms[name] / length if length else 0.0).to(target.device))
+            accuracy = request.evaluation(work) if request.evaluation is not None else None
+        except BaseException:
+            before_noise.restore()  # `work` is the caller's own model where it is changed in place
+            raise
         seen = changed.report.evidence
         report = CompressionReport(
             kind=self.kind,

@@ -84,6 +84,8 @@ class CompressionReport:
     evidence: Evidence
     covered: tuple[str, ...] = ()
     """names of the tensors that the compressor could change, in the model as it was given"""
+    value: float | None = None
+    """what a search found for a parameter that has no field of its own here; None where nothing was within tolerance"""
     bits: int | None = None
     amount: float | None = None
     energy: float | None = None
@@ -133,6 +135,7 @@ class CompressionReport:
             "kind": self.kind,
             "given": dict(self.given),
             "effect": str(self.effect),
+            "value": self.value,
             "bits": self.bits,
             "amount": self.amount,
             "energy": self.energy,

@@ -100,6 +100,11 @@ class TrainingHooks:
             for attached in self._attached:
                 attached.finish()
 
+    @property
+    def changes(self) -> bool:
+        """Whether `finish` may change weights: what was validated before is then no longer what is kept."""
+        return bool(self._attached)
+
     def scale(self, loss: Tensor) -> Tensor:
         """The loss to call `backward` on: itself, unless the arithmetic needs it scaled."""
         for attached in self._attached:

@@ -47,6 +47,11 @@ class Hooks(Protocol):
         """The loss to call `backward` on."""
         ...
 
+    @property
+    def changes(self) -> bool:
+        """Whether `finish` may change weights."""
+        ...
+
 
 Training = Callable[[torch.optim.Optimizer], AbstractContextManager[Hooks]]
 
@@ -249,6 +254,9 @@ def _fine_tune(
         best.clear()
         if hooks is not None:
             hooks.finish()
+            if hooks.changes and rule.reached:  # with other weights than those that are kept now
+                with lap("eval"):
+                    rule.look(evaluate(model, data.validation))
         with lap("eval"):
             final = evaluate(model, data.evaluation)
     return FineTune(

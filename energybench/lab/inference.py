@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from energybench.compress import forward_flops
-from energybench.errors import DataError
+from energybench.errors import DataError, UsageError
 from energybench.lab.arithmetic import arithmetic
 from energybench.lab.data import Data
 from energybench.lab.execution import WAYS, prepared, quantisation_report, run, start_compiler, unavailable
 from energybench.lab.finetune import evaluate
 from energybench.lab.intensity import forward_intensity
-from energybench.lab.models import build
+from energybench.lab.models import architecture, build
 from energybench.lab.profiles import Recipe
 from energybench.lab.study import Study, Subject
 
@@ -80,6 +80,8 @@ class Inferences:
 
         The same for every compressor and on every machine, so that the joules of a call can be compared.
         """
+        if architecture(model).unit == "tokens":
+            raise UsageError(f"{model} reads tokens; the study inference runs models of images")
         if model not in self._flops:
             data = self.study.data(model)
             with torch.device("meta"):  # shapes only: no memory and no draw from the random generator

@@ -121,8 +121,11 @@ def build(name: str, classes: int, pixels: int, checkpoint: Path | None = None) 
     from torchvision import models
 
     if name == "inception_v3":
+        # Published weights were trained on inputs between -1 and 1, and torchvision lets the model itself make them of
+        # images that are normalised as for all others. It matters at their size only, where they may be loaded.
+        whole = pixels >= AUXILIARY_PIXELS
         return models.inception_v3(
-            weights=None, num_classes=classes, aux_logits=pixels >= AUXILIARY_PIXELS, init_weights=False
+            weights=None, num_classes=classes, aux_logits=whole, transform_input=whole, init_weights=False
         )
     # Residual branches that start at zero (Goyal et al. 2017, section 5.1): without it ResNet50 and 101 hardly learn in
     # the few hundred steps of the quick profile's pretraining.

@@ -60,6 +60,9 @@ class Recipe:
         for name in ("pixels", "context", "batch", "epochs", "pretrain_batch", "pretrain_epochs"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("batch", "pretrain_batch"):
+            if getattr(self, name) < 2:
+                raise UsageError(f"{name} must be at least 2, since BatchNorm cannot train on one image, not 1")
         for name in ("train_images", "pretrain_images", "patience", "pretrain_seed", "split_seed"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative, it is {getattr(self, name)}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from energybench.compress import Compressed, CompressionReport, Compressor, compressor
+from energybench.errors import UsageError
 from energybench.lab.arithmetic import device
 from energybench.lab.checkpoint import checkpoint_folder
 from energybench.lab.data import Data, check_data, default_data, example_input, load
@@ -94,6 +95,8 @@ class Found:
     intensity: Intensity
 
 
+EARLY, MATCHED, TARGET = "early stopping", "matched epochs", "target accuracy"
+"""protocols of a fine-tune, as cases declare them"""
 Key = tuple[str, str, float]
 """model, compressor, tolerance"""
 
@@ -141,7 +144,13 @@ class Study:
     def compressor(self, name: str, tolerance: float | None = None) -> Compressor:
         """The compressor of that name with this study's tolerance; UsageError with all names where it is unknown."""
         points = self.tolerance if tolerance is None else tolerance
-        return compressor(name, tolerance=points, relative=self.relative, slow=self.slow)
+        asked = compressor(name, tolerance=points, relative=self.relative, slow=self.slow)
+        if self.overrides.get("powerprop", 1) != 1 and _renews_bits(asked):
+            raise UsageError(
+                f"{name} clears or realises bits of the weights while they are trained, and under powerprop other "
+                "numbers than the weights are trained: leave one of the two out"
+            )
+        return asked
 
     def workload(self, model: str, compressor: str, protocol: str, *, tolerance: float | None = None) -> dict[str, Any]:
         """The declared inputs of a case: what must be equal in two runs that are compared."""
@@ -157,7 +166,16 @@ class Study:
             "data": data.id,
             "split": data.split_hash,
             "recipe": {key: value for key, value in chosen.as_facts().items() if not key.endswith("_seed")},
+            **self._aims(protocol),
         }
+
+    def _aims(self, protocol: str) -> dict[str, Any]:
+        """What the command line said of when such a training ends."""
+        given: dict[str, dict[str, Any]] = {
+            TARGET: {"target": self.target, "most_epochs": self.epochs},
+            MATCHED: {"epochs": self.epochs},
+        }
+        return {name: value for name, value in given.get(protocol, {}).items() if value is not None}
 
     def allowed_errors(self, start: float, total: float, tolerance: float | None = None) -> int:
         """Further wrong answers of `total` that a case may end with, where the uncompressed model had `start`."""
@@ -235,6 +253,13 @@ class Study:
         made = Subject(model, asked, chosen, data, start, compressed, found.accuracy, found.intensity)
         self._subject = (key, made)
         return made
+
+
+def _renews_bits(asked: Compressor) -> bool:
+    """Whether it works on the weights' own bits beyond the start of the training; a part of a chain may."""
+    parts = getattr(asked, "parts", ())
+    own = getattr(asked, "when", "once") != "once" or getattr(asked, "realise", None) is not None
+    return own or any(_renews_bits(part) for part in parts)
 
 
 def _compress(compressor: Compressor, model: nn.Module, data: Data, example: Tensor, apart: Apart | None) -> Compressed:

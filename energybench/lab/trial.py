@@ -12,7 +12,7 @@ import torch
 from energybench.lab.finetune import FineTune, fine_tune
 from energybench.lab.profiles import Recipe
 from energybench.lab.stopping import EarlyStopping, Rule, UntilTarget, Validation
-from energybench.lab.study import Study, Subject
+from energybench.lab.study import EARLY, MATCHED, Study, Subject
 from energybench.lab.text import perplexity
 
 
@@ -132,10 +132,14 @@ def fine_tune_case(
     if energy.resumed(trial):
         run = energy(trial, energy, study, None)
     else:
+        study.start(model, energy.apart)  # before a rule that trains a baseline of its own, in no window
         ends, drawn = rule(), seed()
         subject = study.subject(model, compressor, energy.apart, tolerance=tolerance)
         energy.facts(**subject.facts())
         run = energy(trial, energy, study, subject, ends, seed=drawn)
+    if compressor == "none" and protocol in (EARLY, MATCHED):  # rounds that come from a journal were not trained here
+        for finished in run.rounds:
+            study.remember(model, finished.seed, finished.metrics["epochs"], finished.metrics["validation_accuracy"])
     judge(energy, study, run.rounds, tolerance=tolerance)
     return run
 

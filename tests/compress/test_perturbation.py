@@ -52,3 +52,20 @@ def test_a_compressor_that_changes_shapes_cannot_be_imitated(network: nn.Module)
 def test_bad_parameters_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="Perturbation"):
         Perturbation(**bad)
+
+
+def test_a_model_that_is_changed_in_place_is_what_it_was_after_an_error() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    calls = 0
+
+    def evaluate(candidate: nn.Module) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise RuntimeError("out of memory")
+        return 0.5
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        Perturbation(StegoReduction(bits=16))(model, evaluate, inplace=True)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

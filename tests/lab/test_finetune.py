@@ -66,6 +66,8 @@ def test_epochs_and_evaluations_are_laps_and_hooks_hear_of_every_epoch() -> None
         yield
 
     class Hooks:
+        changes = False
+
         def epoch_end(self) -> None:
             heard.append("epoch")
 

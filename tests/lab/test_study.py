@@ -143,3 +143,25 @@ def test_an_unknown_compressor_is_said_with_the_known_ones(study: Study) -> None
 def test_a_bad_data_set_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown data set"):
         Study("quick", "cifar").data("tiny")
+
+
+@pytest.mark.usefixtures("_cache")
+def test_what_a_training_aims_at_is_declared_where_the_command_line_says_it() -> None:
+    plain, aimed = Study("quick"), Study("quick", epochs=7, target=0.9)
+    for protocol, declared in (
+        ("target accuracy", {"target": 0.9, "most_epochs": 7}),
+        ("matched epochs", {"epochs": 7}),
+        ("early stopping", {}),
+    ):
+        without = plain.workload("tiny", "none", protocol)
+        assert aimed.workload("tiny", "none", protocol) == without | declared
+        assert not {"target", "most_epochs", "epochs"} & without.keys()
+
+
+@pytest.mark.usefixtures("_cache")
+def test_bits_that_are_renewed_in_training_and_powerpropagation_exclude_one_another() -> None:
+    study = Study("quick", overrides={"powerprop": 2.0})
+    for name in ("stego_epoch", "stego_bf16", "prune+stego_end"):
+        with pytest.raises(UsageError, match=f"{name.replace('+', '.')} clears or realises bits"):
+            study.compressor(name)
+    assert study.compressor("stego").kind == "stego"

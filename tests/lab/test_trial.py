@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,7 @@ class Fixture:
 
     def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         function(*args, **kwargs)
-        return SimpleNamespace(rounds=(SimpleNamespace(metrics=self.metrics),))
+        return SimpleNamespace(rounds=(SimpleNamespace(metrics=self.metrics, seed=self.seed),))
 
     @contextmanager
     def lap(self, label: str) -> Iterator[None]:
@@ -164,3 +165,50 @@ def test_a_case_fails_on_more_extra_errors_than_its_tolerance_allows(
     rounds = [SimpleNamespace(metrics={"accuracy": end, "accuracy_start": 0.9, "total": 500.0})]
     judge(energy, Study("quick", relative=relative), rounds, tolerance=tolerance)
     assert bool(energy.reasons) is failed
+
+
+class Resumed(Fixture):
+    """Its round comes from a journal: nothing runs."""
+
+    def __init__(self, metrics: dict[str, Any]) -> None:
+        super().__init__()
+        self.metrics = metrics
+
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return SimpleNamespace(rounds=(SimpleNamespace(metrics=self.metrics, seed=self.seed),))
+
+    def resumed(self, function: Callable[..., Any]) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("protocol", ["early stopping", "matched epochs"])
+def test_a_none_case_that_was_resumed_sets_the_epochs_of_the_others(study: Study, protocol: str) -> None:
+    measured = case(study, "none", protocol)
+    fresh = Study("quick", overrides={"epochs": 3}, epochs=9)
+    fine_tune_case(Resumed(measured.metrics), fresh, "tiny", "none", protocol)
+    assert fresh.matched_epochs("tiny", 0) == measured.metrics["epochs"] != 9
+
+
+def test_a_rule_that_trains_a_baseline_leaves_the_pretraining_metered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    small = {"epochs": 1, "pretrain_images": 64, "pretrain_epochs": 1, "train_images": 32}
+    fresh, entered = Study("quick", overrides=small), []
+
+    class Metering(Fixture):
+        @contextmanager
+        def apart(self, label: str) -> Iterator[None]:
+            entered.append(label)
+            yield
+
+    fine_tune_case(Metering(), fresh, "tiny", "prune@0.5", "target accuracy", rule=lambda: fresh.target_rule("tiny", 0))
+    assert entered == ["pretraining", "search"]
+
+
+def test_weights_that_are_pruned_after_the_target_was_reached_are_looked_at_again(study: Study) -> None:
+    energy = case(study, "prune_gradual@0.95", "target accuracy", rule=lambda: UntilTarget(0.8, 1))
+    subject = study.subject("tiny", "prune_gradual@0.95")
+    assert energy.metrics["accuracy"] < 0.8 < subject.start.accuracy
+    assert energy.metrics["reached"] == 0
+    assert energy.reasons
