@@ -125,7 +125,7 @@ def compare_cases(
     for pair in pairs:
         if pair.baseline and pair.candidate:
             rows = [row for family in found.values() if (row := family.get(pair.case)) is not None]
-            comparisons += _labelled(pair.baseline, pair.candidate, rows)
+            comparisons += _labelled(pair.baseline, pair.candidate, rows, same_work=not accuracy_obstacles[pair.case])
         else:
             comparisons.append(_one_sided(pair))
     change = None if canary is None else math.expm1(canary)
@@ -133,7 +133,7 @@ def compare_cases(
     return replace(report, notes=_case_notes(report, both))
 
 
-def _labelled(old: Case, new: Case, rows: list[Comparison]) -> list[Comparison]:
+def _labelled(old: Case, new: Case, rows: list[Comparison], *, same_work: bool) -> list[Comparison]:
     """Add what one metric's verdict needs to know of the others, of the case's status and of its provenance."""
     by_metric = {row.metric: row for row in rows}
     energy = by_metric[ENERGY.name]
@@ -151,7 +151,7 @@ def _labelled(old: Case, new: Case, rows: list[Comparison]) -> list[Comparison]:
                 verdict=Verdict.INCONCLUSIVE,
                 reason=f"{energy.reason}; it ended below its accuracy tolerance, so this is no saving",
             )
-        if old.status is Status.OK:
+        if old.status is Status.OK and same_work:
             by_metric[ACCURACY.name] = _failed_accuracy(new, by_metric.get(ACCURACY.name))
     by_metric[ENERGY.name] = replace(energy, terms=terms, labels=tuple(labels))
     accuracy = by_metric.get(ACCURACY.name)

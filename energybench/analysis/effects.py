@@ -7,12 +7,12 @@ shares. `worse` is positive where the candidate is worse, for either kind.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from energybench.analysis.moderation import Spread
 from energybench.analysis.stats import INFINITE, Difference, combined, sample_variance, welch
-from energybench.model import Case
+from energybench.model import Case, mean
 
 EVALUATION_KEYS = ("evaluation_images", "eval_images", "test_images")
 """Facts that hold the size of the evaluation set where the rounds did not record `total`."""
@@ -75,9 +75,8 @@ def accuracy_effect(baseline: Case, candidate: Case, *, same_images: bool) -> Ef
     old, new = _by_seed(baseline), _by_seed(candidate)
     if not old or not new:
         return None
-    whole = len(old) == len(baseline.rounds) and len(new) == len(candidate.rounds)
-    shared = sorted(old.keys() & new.keys())
-    if not whole or len(shared) < min(len(old), len(new)):
+    shared = _paired(baseline, candidate, old, new)
+    if not shared:
         return _unpaired(baseline, candidate, same_images=same_images)
     falls = [old[seed] - new[seed] for seed in shared]
     worse = math.fsum(falls) / len(falls)
@@ -94,6 +93,22 @@ def accuracy_effect(baseline: Case, candidate: Case, *, same_images: bool) -> Ef
         same_images=same_images,
         identical=not any(falls),
     )
+
+
+def accuracy_means(baseline: Case, candidate: Case) -> tuple[float | None, float | None]:
+    """The two means that `accuracy_effect` holds against one another: of the paired rounds, where it pairs them."""
+    old, new = _by_seed(baseline), _by_seed(candidate)
+    shared = _paired(baseline, candidate, old, new)
+    if not shared:
+        return baseline.mean_metric("accuracy"), candidate.mean_metric("accuracy")
+    return mean(old[seed] for seed in shared), mean(new[seed] for seed in shared)
+
+
+def _paired(baseline: Case, candidate: Case, old: Mapping[int, float], new: Mapping[int, float]) -> list[int]:
+    """The seeds of both sides where one side has all of the other's; none where rounds cannot be paired."""
+    whole = len(old) == len(baseline.rounds) and len(new) == len(candidate.rounds)
+    shared = sorted(old.keys() & new.keys())
+    return shared if whole and len(shared) == min(len(old), len(new)) else []
 
 
 def _unpaired(baseline: Case, candidate: Case, *, same_images: bool) -> Effect:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from energybench.analysis.effects import Effect, accuracy_effect, log_effect
+from energybench.analysis.effects import Effect, accuracy_effect, accuracy_means, log_effect
 from energybench.analysis.margins import margin_for
 from energybench.analysis.metrics import ACCURACY, ENERGY, positive
 from energybench.analysis.report import CompareOptions, SessionNoise, Shift
@@ -46,7 +46,7 @@ class Families:
         testable: list[tuple[Comparison, Effect, Case]] = []
         for old, new in self.both:
             samples = (metric.values(old), metric.values(new))
-            values = [mean(sample) for sample in samples]
+            values = [*accuracy_means(old, new)] if metric is ACCURACY else [mean(sample) for sample in samples]
             blank = Comparison(new.id, metric.name, Verdict.NOT_COMPARABLE, baseline=values[0], candidate=values[1])
             if obstacles[new.id]:
                 if metric is ENERGY or values != [None, None]:

@@ -112,7 +112,9 @@ def _requirements(folder: Path) -> str:
     """What pip installs in CI: the project, as far as its files tell, and energybench."""
     if any((folder / name).is_file() for name in ("pyproject.toml", "setup.py")):
         return "-e . energybench"
-    return "-r requirements.txt energybench" if (folder / "requirements.txt").is_file() else "energybench"
+    if (folder / "requirements.txt").is_file():
+        return "-r requirements.txt energybench"
+    return "energybench torch" if _has("torch") else "energybench"
 
 
 def _write(folder: Path, files: Sequence[_File]) -> None:

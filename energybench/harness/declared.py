@@ -131,9 +131,7 @@ VALUES = (
     Option("group-by", group_by, "NAME", "group the table at the end: model, compressor, study, param:NAME or none"),
     Option("epochs", whole(0, "the number of epochs"), "N", "epochs of study matched without `none`; limit of target"),
     Option("target", fraction("the target"), "X", "validation accuracy that study target trains to"),
-    Option(
-        "set", assignment, "NAME=VALUE", "override a hyper-parameter of the profile; may be repeated", [], repeat=True
-    ),
+    Option("set", assignment, "NAME=VALUE", "override a hyper-parameter of the profile", [], repeat=True),
 )
 
 FLAGS = (

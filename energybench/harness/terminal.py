@@ -100,10 +100,11 @@ def round_line(sweep: Sweep, case: Measured) -> str:
     joules = last.window.total_j(frozen.total_domains)
     if joules is not None:
         parts.append(f"{watt_hours(joules * sweep.options.pue)} {frozen.provenance}")
-    for name in ("accuracy", "epochs"):
-        value = last.metrics.get(name)
-        if value is not None:
-            parts.append(f"{name} {value:.3g}" if name == "accuracy" else f"{value:.0f} {name}")
+    accuracy, epochs = last.metrics.get("accuracy"), last.metrics.get("epochs")
+    if accuracy is not None:
+        parts.append(f"accuracy {accuracy:.3g}")
+    if epochs is not None:
+        parts.append(f"{epochs:.0f} epoch{'' if round(epochs) == 1 else 's'}")
     if case.options.looks and case.resting:
         parts.append(f"{case.look + 1} of {len(case.options.looks)} looks")
     if case.reused:

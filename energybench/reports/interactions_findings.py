@@ -102,7 +102,7 @@ def _choices(found: Interactions) -> list[Part]:
     savings = [(row.beside_dearest, row.beside_default) for row in rows]
     columns = [
         Column("choice", tuple(row.scope for row in rows), left=True),
-        Column("by", tuple(", ".join(SCORES[score] for score in row.scores) for row in rows), drop=2, left=True),
+        Column("by", tuple(", ".join(SCORES[score] for score in row.scores) for row in rows), left=True),
         Column("cheapest", tuple(named(row, row.cheapest) for row in rows), left=True),
         Column(f"{scale.unit}/sample", tuple(scale.text(row.cheapest.joules_per_sample) for row in rows), drop=3),
         Column("points", tuple(_lost(row) for row in rows), drop=1),

@@ -23,7 +23,7 @@ def show(run: Run, *, width: int = WIDTH, pue: float | None = None, layout: Layo
     `layout` is that of the first table. Raises UsageError where it names a parameter that no case has.
     """
     layout.check(case.params for case in run.cases)
-    parts = [_heading(run), run_table(run.cases, width=width, pue=pue, session=run.session, layout=layout)]
+    parts = [_heading(run, pue), run_table(run.cases, width=width, pue=pue, session=run.session, layout=layout)]
     projected = projection_part(run.session, pue)
     if projected is not None:
         parts.append(as_text(projected, width))
@@ -34,7 +34,7 @@ def show(run: Run, *, width: int = WIDTH, pue: float | None = None, layout: Layo
     return "\n\n".join(part for part in parts if part)
 
 
-def _heading(run: Run) -> str:
+def _heading(run: Run, pue: float | None) -> str:
     commit = str(run.commit.get("id", ""))[:12]
     dirty = " with uncommitted changes" if run.commit.get("dirty") else ""
     rows = [
@@ -42,7 +42,7 @@ def _heading(run: Run) -> str:
         ("stored", run.created),
         ("machine", f"{run.machine.get('node', '')} {run.machine.get('system', '')} {run.machine.get('machine', '')}"),
         ("commit", "" if commit in ("", "unknown", "unversioned") else f"{commit} ({branch(run)}){dirty}"),
-        ("PUE", f"{run.pue:g}"),
+        ("PUE", f"{run.pue:g}" + ("" if pue in (None, run.pue) else f", shown with {pue:g}")),
         *stated(run.session),
         ("file", run.source),
     ]

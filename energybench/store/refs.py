@@ -115,9 +115,10 @@ class _Search:
         promoted = find_baseline(self.ref, self.storage)
         if promoted is not None:
             path, notes = promoted
-            if saved:
-                last = max(saved, key=lambda entry: entry.age).name
-                notes = (*notes, f"What was saved under that name is not meant: {last}, the newest of {len(saved)}.")
+            last = max(saved, key=lambda entry: entry.age, default=None)
+            if last is not None and last.path.resolve() != path.resolve():
+                said = f"What was saved under that name is not meant: {last.name}, the newest of {len(saved)}."
+                notes = (*notes, said)
             return path, notes
         found = newest(self.ref, saved)
         if found is None or self.repository is None or not is_branch(self.ref, self.repository):

@@ -335,3 +335,21 @@ def _side(sessions: list[str], others: list[str]) -> Run:
 )
 def test_the_sides_of_one_ab_are_told_by_their_sessions(baseline: Run, candidate: Run, in_turn: bool) -> None:
     assert were_in_turn(baseline, candidate) is in_turn
+
+
+def test_of_other_work_no_accuracy_is_called_regressed(make_case: Any) -> None:
+    old = replace(make_case("a-none", [100.0], accuracy=[0.95]), workload="one")
+    new = replace(make_case("a-none", [100.0], accuracy=[0.96]), workload="other", status=Status.FAILED_ACCURACY)
+    report = compare_cases([old], [new])
+    found = report.of(new.id, "accuracy")
+    assert found is not None
+    assert found.verdict is Verdict.NOT_COMPARABLE
+
+
+def test_the_accuracies_that_are_shown_are_those_that_were_paired(make_case: Any) -> None:
+    old = make_case("a-none", [100.0], accuracy=[0.97])
+    new = make_case("a-none", [100.0, 101.0, 102.0], accuracy=[0.964, 0.97, 0.976])
+    found = compare_cases([old], [new]).of(new.id, "accuracy")
+    assert found is not None
+    assert found.change == pytest.approx(-0.006)
+    assert (found.baseline, found.candidate) == (0.97, pytest.approx(0.964))

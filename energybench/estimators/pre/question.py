@@ -109,9 +109,10 @@ def ask(question: Question, observations: Sequence[Observation]) -> Asked:
         if "bits" not in found:
             found["bits"] = PRECISIONS["fp32"]
             notes.append("precision is fp32 where --precision says nothing else")
-    found |= _of_device(device, observations)
+    found |= _of_device(device, observations, like, question.features, notes)
     found |= question.features
-    return Asked(question, device.name, found, _images(question, observations, notes), tuple(notes))
+    notes.append("epochs only: what a training does outside of them, such as evaluating, is not in it")
+    return Asked(question, device.name, found, _images(question, observations, like, notes), tuple(notes))
 
 
 def _device(question: Question, observations: Sequence[Observation], notes: list[str]) -> Device:
@@ -138,11 +139,26 @@ def _device(question: Question, observations: Sequence[Observation], notes: list
     return sheet or Device(question.device)
 
 
-def _of_device(device: Device, observations: Sequence[Observation]) -> dict[str, float]:
-    """What the last run on it said; for a device without runs its data sheet."""
+def _of_device(
+    device: Device,
+    observations: Sequence[Observation],
+    like: Observation | None,
+    given: Mapping[str, float],
+    notes: list[str],
+) -> dict[str, float]:
+    """What the run that the model is described by said of it, else the last run on it; of a device without runs its
+    data sheet. What other runs on it say otherwise, such as how many cores they trained with, is noted.
+    """
     own = [each for each in observations if each.device == device.name]
     if own:
-        return {name: value for name, value in own[-1].features.items() if name.startswith("device")}
+        chosen = like if like is not None and like.device == device.name else own[-1]
+        found = {name: value for name, value in chosen.features.items() if name.startswith("device")}
+        for name, value in found.items():
+            others = sorted({each.features[name] for each in own if each.features.get(name, value) != value})
+            if others and name not in given:
+                seen = ", ".join(f"{other:g}" for other in others)
+                notes.append(f"{name} is {value:g}, as in {chosen.source}; other runs have {seen}: --feature {name}=N")
+        return found
     told = {
         "device_w": device.watts,
         "device_cores": device.cores,
@@ -170,8 +186,13 @@ def _like(question: Question, observations: Sequence[Observation], said: Mapping
     return min(own, key=away, default=None)
 
 
-def _images(question: Question, observations: Sequence[Observation], notes: list[str]) -> float:
+def _images(
+    question: Question, observations: Sequence[Observation], like: Observation | None, notes: list[str]
+) -> float:
     images = question.images
+    if images is None and like is not None:
+        images = like.images
+        notes.append(f"an epoch has {images:g} images, as in {like.source}; --images says otherwise")
     if images is None:
         values = {each.images for each in observations}
         if len(values) != 1:

@@ -87,8 +87,27 @@ def test_an_unknown_device_is_refused_unless_it_is_described(boards: list[Observ
 def test_images_are_those_of_the_runs_or_the_users_and_validation_counts_a_third(make: Any) -> None:
     assert ask(Question("m1", 1), [make()]).images == 1000.0
     assert ask(Question("m1", 1, images=600, validation=300), [make()]).images == 700.0
+    asked = ask(Question("m1", 1), [make(), detailed(make("other", images=50.0))])
+    assert asked.images == 1000.0
+    assert any("an epoch has 1000 images" in note for note in asked.notes)
     with pytest.raises(UsageError, match="--images"):
-        ask(Question("m1", 1), [make(), make(images=50.0)])
+        ask(Question("unknown", 1), [make(), make("other", images=50.0)])
+
+
+def test_the_device_is_set_up_as_in_the_run_that_describes_the_model_and_other_set_ups_are_said(make: Any) -> None:
+    described = detailed(make("resnet18", 5.0), device_cores=2.0)
+    later = detailed(make("tiny", 0.1), device_cores=1.0)
+    asked = ask(Question("resnet18", 1), [described, later])
+    assert asked.features["device_cores"] == 2.0
+    note = "device_cores is 2, as in run resnet18; other runs have 1: --feature device_cores=N"
+    assert note in asked.notes
+    given = ask(Question("resnet18", 1, features={"device_cores": 1.0}), [described, later])
+    assert given.features["device_cores"] == 1.0
+    assert not any("device_cores" in each for each in given.notes)
+
+
+def test_that_only_epochs_are_predicted_is_said(make: Any) -> None:
+    assert any(note.startswith("epochs only") for note in ask(Question("m1", 1), [make()]).notes)
 
 
 @pytest.mark.parametrize(
