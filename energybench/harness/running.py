@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,9 @@ from energybench.model import Round, Window
 if TYPE_CHECKING:
     from energybench.harness.engine import Sweep
     from energybench.metering import OpenWindow
+
+_STILL_TO_RUN = frozenset({types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType})
+"""what a call may return instead of running; a look at the type is all that a window is charged for it"""
 
 
 class Running:
@@ -61,7 +65,8 @@ class Running:
             self._window = opened.window
             try:
                 value = function(*args, **kwargs)
-                _check_ran(case.id, function, value)
+                if type(value) in _STILL_TO_RUN:
+                    _check_ran(case.id, function, value)
                 if self.projected is not None:
                     raise StopRound  # it returned early, or held the first one up
                 calls, laps, noted = 1, opened.window.laps_ended, self._training.noted()
@@ -100,9 +105,9 @@ class Running:
             with window.lap(label):
                 yield
             so_far = window.peek()
-            places = [place for place, lap in enumerate(so_far.laps) if lap.label == label]
-            if places:
-                training.end(opened, so_far.laps[places[-1]], places[-1])
+            place = next((at for at in reversed(range(len(so_far.laps))) if so_far.laps[at].label == label), None)
+            if place is not None:
+                training.end(opened, so_far.laps[place], place)
         finally:
             training.leave(opened)
         projected = "" if watch is None else watch.ended(label, so_far)
