@@ -60,7 +60,7 @@ def decompose(baseline: Case, candidate: Case) -> Decomposition | None:
     if not old or not new or has_epochs(baseline) != has_epochs(candidate):
         return None
     columns = {name: ([row[i] for row in old], [row[i] for row in new]) for i, name in enumerate(TERMS)}
-    terms = {name: _mean(after) - _mean(before) for name, (before, after) in columns.items()}
+    terms = split(baseline, candidate)
     return Decomposition(
         terms=terms,
         total=math.fsum(terms.values()),
@@ -97,11 +97,12 @@ def log_interval(baseline: Sequence[float], candidate: Sequence[float]) -> Inter
 
 def split(baseline: Case, candidate: Case) -> dict[str, float]:
     """The three terms in natural logarithms, over the verdict domains; empty where a side has no usable reading."""
-    old, new = _logs(baseline), _logs(candidate)
-    if not old or not new:
+    old, new = (_usable(case) for case in (baseline, candidate))
+    if not old[0] or not new[0]:
         return {}
-    means = ([_mean(column) for column in zip(*rows, strict=True)] for rows in (old, new))
-    return {name: after - before for name, before, after in zip(TERMS, *means, strict=True)}
+    before, after = (tuple(_mean(list(map(math.log, column))) for column in columns) for columns in (old, new))
+    epochs, seconds, joules = (b - a for a, b in zip(before, after, strict=True))
+    return dict(zip(TERMS, (epochs, seconds - epochs, joules - seconds), strict=True))
 
 
 def is_fewer_epochs(terms: Mapping[str, float]) -> bool:
@@ -110,13 +111,17 @@ def is_fewer_epochs(terms: Mapping[str, float]) -> bool:
 
 
 def _logs(case: Case) -> list[tuple[float, float, float]]:
-    """ln of epochs (1 where it has none), of seconds per epoch and of watts of each round with a usable reading."""
-    logs: list[tuple[float, float, float]] = []
-    for joules, seconds, epochs in zip(case.verdict_joules, case.seconds, case.epochs, strict=True):
-        if joules is not None and joules > 0 and seconds > 0:
-            n, s, j = math.log(epochs or 1.0), math.log(seconds), math.log(joules)
-            logs.append((n, s - n, j - s))
-    return logs
+    """ln of epochs, of seconds per epoch and of watts of each round with a usable reading."""
+    logs = (map(math.log, column) for column in _usable(case))
+    return [(n, s - n, j - s) for n, s, j in zip(*logs, strict=True)]
+
+
+def _usable(case: Case) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
+    """Epochs (1 where a round has none), seconds and joules of the rounds with a usable reading."""
+    columns = zip(case.epochs, case.seconds, case.verdict_joules, strict=True)
+    rows = [(e or 1.0, s, j) for e, s, j in columns if j is not None and j > 0 and s > 0]
+    epochs, seconds, joules = zip(*rows, strict=True) if rows else ((), (), ())
+    return epochs, seconds, joules
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -95,14 +95,17 @@ def _filled(blank: Comparison, judgement: Judgement, case: Case) -> Comparison:
     reason = judgement.reason
     if judgement.rounds is not None and blank.metric == ENERGY.name:
         reason += _price(case, judgement.rounds)
-    return replace(
-        blank,
-        verdict=judgement.verdict,
-        reason=reason,
-        change=judgement.change,
-        interval=judgement.interval,
-        p=judgement.p,
-        rounds=judgement.rounds,
+    return Comparison(
+        blank.case,
+        blank.metric,
+        judgement.verdict,
+        reason,
+        blank.baseline,
+        blank.candidate,
+        judgement.change,
+        judgement.interval,
+        judgement.p,
+        judgement.rounds,
     )
 
 
