@@ -23,6 +23,10 @@ class Clone:
     environment: dict[str, str]
     printed: str
 
+    def active(self, script: str) -> subprocess.CompletedProcess[str]:
+        """The same with the clone's environment activated."""
+        return self.bash(f". .venv/bin/activate\n{script}")
+
     def bash(self, script: str) -> subprocess.CompletedProcess[str]:
         """The script in the clone, ended by its first line that fails."""
         return bash(script, self.path, self.environment)
@@ -34,9 +38,9 @@ def bash(script: str, cwd: Path, environment: dict[str, str]) -> subprocess.Comp
     )
 
 
-def block(before: str) -> str:
+def block(before: str, text: str = README) -> str:
     """The first block of shell lines behind this text."""
-    found = re.search(r"^```sh\n(.*?)^```$", README.partition(before)[2], re.MULTILINE | re.DOTALL)
+    found = re.search(r"^```sh\n(.*?)^```$", text.partition(before)[2], re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -87,3 +91,37 @@ def test_the_main_command_measures_tabulates_and_stores(clone: Clone) -> None:
     listed = clone.bash(".venv/bin/energybench list")
     assert listed.returncode == 0, listed.stderr
     assert "three_seeds" in listed.stdout
+
+
+SMALL = "--energy-models tiny --energy-compressors none,prune"
+
+
+def test_the_gate_of_the_readme_compares_with_what_was_saved_as_main(clone: Clone) -> None:
+    gate = block("## In CI").strip()
+    command, _, reference = gate.partition(" --energy-compare ")
+    assert reference == "main"
+    saved = clone.active(f"{command} {SMALL} --benchmark-save={reference}")
+    assert saved.returncode == 0, saved.stdout + saved.stderr
+    done = clone.active(f"{gate} {SMALL} -v")
+    # Whether two runs on a busy machine differ is not this test's business.
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert done.stdout.count("energybench::gate[benches/test_epoch.py::test_epoch[tiny-") >= 2
+    assert "2 cases in both runs" in done.stdout
+
+
+def test_base_and_head_of_the_readme_are_measured_in_turn(clone: Clone) -> None:
+    # A checkout in CI may be of no branch.
+    done = clone.active(f"git checkout -q -B main\n{block('Where one machine can run both sides').strip()} {SMALL}")
+    assert done.returncode in (0, 1, 3), done.stdout + done.stderr
+    assert done.stderr.count("stored as ") == 2, done.stderr
+    assert "2 cases in both runs" in done.stdout
+
+
+def test_the_power_meter_at_the_plug_is_read_as_the_manual_says(clone: Clone, tmp_path: Path) -> None:
+    watts = tmp_path / "plug_watts"
+    watts.write_text("120.0\n", encoding="utf-8")
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    done = clone.active(block("to be copied", text).replace("/run/plug_watts", str(watts)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    assert "wall" in done.stdout
