@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from energybench.commands.arguments import add_storage, storage_folder
+from energybench.commands.arguments import add_storage, at_least_one, storage_folder
 from energybench.commands.printing import FORMATS, print_reports
 from energybench.commands.terms import add_margins, add_margins_file, terms
 from energybench.errors import UsageError
@@ -39,7 +39,13 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("base", metavar="BASE", help="a commit, branch or tag")
     parser.add_argument("head", metavar="HEAD", help="another, or `.`: the working tree with its uncommitted changes")
-    parser.add_argument("--rounds", type=rounds, default=4, metavar="N", help="rounds of each side (default 4)")
+    parser.add_argument(
+        "--rounds",
+        type=at_least_one("rounds", "rounds are"),
+        default=4,
+        metavar="N",
+        help="rounds of each side (default 4)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the checkouts and the sessions' own files")
     add_margins(parser)
     add_margins_file(parser)
@@ -47,14 +53,6 @@ def add(commands: Any) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", help="as for compare")
     add_storage(parser)
     parser.set_defaults(command=run, pytest_args=[])
-
-
-def rounds(text: str) -> int:
-    """A number of rounds, at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"rounds are a whole number of at least 1, not {text!r}")
-    return value
 
 
 def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -49,6 +50,19 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1 (or 0% and 100%)")
     return value
+
+
+def at_least_one(name: str, subject: str = "it is") -> Callable[[str], int]:
+    """A type for argparse: a whole number of at least 1. `subject` begins the complaint: `rounds are`."""
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < 1:
+            raise argparse.ArgumentTypeError(f"{subject} a whole number of at least 1, not {text!r}")
+        return value
+
+    whole.__name__ = name  # argparse names the type in its message: invalid rounds value: 'few'
+    return whole
 
 
 def pue(text: str) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
-from energybench.commands.arguments import folder, storage_folder
+from energybench.commands.arguments import at_least_one, folder, storage_folder
 from energybench.commands.waiting import tracked
 from energybench.errors import StoreError, UsageError
 
@@ -44,19 +44,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--last",
-        type=_runs,
+        type=at_least_one("runs", "the newest N runs are"),
         default=_LAST,
         metavar="N",
         help=f"only the newest N runs of each machine (default {_LAST})",
     )
     parser.set_defaults(command=run)
-
-
-def _runs(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"the newest N runs are a whole number of at least 1, not {text!r}")
-    return value
 
 
 @dataclass(slots=True)

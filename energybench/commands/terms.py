@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energybench.commands.arguments import share
+from energybench.commands.arguments import at_least_one, share
 
 if TYPE_CHECKING:
     from energybench.analysis.report import CompareOptions, Report
@@ -70,16 +70,12 @@ def add_noise(group: Any) -> None:
         help="both sides were measured in turn in one session: no noise between sessions",
     )
     group.add_argument(
-        "--looks", type=looks, default=1, metavar="N", help="how often this change is held against the baseline in all"
+        "--looks",
+        type=at_least_one("looks", "looks are"),
+        default=1,
+        metavar="N",
+        help="how often this change is held against the baseline in all",
     )
-
-
-def looks(text: str) -> int:
-    """How often a change is looked at: a whole number of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"looks are a whole number of at least 1, not {text!r}")
-    return value
 
 
 def terms(options: argparse.Namespace, **others: Any) -> CompareOptions:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from energybench.commands.arguments import add_storage, storage_folder, terminal_width
+from energybench.commands.arguments import add_storage, at_least_one, storage_folder, terminal_width
 from energybench.commands.waiting import tracked
 from energybench.errors import StoreError, UsageError
 
@@ -37,19 +37,15 @@ def add(commands: Any) -> None:
     parser.add_argument("--metric", choices=("energy", "accuracy", "seconds"), default="energy", help="of the case")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json for programs")
     parser.add_argument(
-        "--last", type=runs, default=_LAST, metavar="N", help=f"only the newest N runs (default {_LAST})"
+        "--last",
+        type=at_least_one("runs", "the newest N runs are"),
+        default=_LAST,
+        metavar="N",
+        help=f"only the newest N runs (default {_LAST})",
     )
     parser.add_argument("--machine", metavar="FOLDER", help="another machine folder than this machine's")
     add_storage(parser)
     parser.set_defaults(command=run)
-
-
-def runs(text: str) -> int:
-    """A number of runs, at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"the newest N runs are a whole number of at least 1, not {text!r}")
-    return value
 
 
 def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:

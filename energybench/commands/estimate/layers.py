@@ -8,13 +8,14 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
-from energybench.commands.arguments import add_pue, terminal_width
+from energybench.commands.arguments import add_pue, at_least_one, terminal_width
 from energybench.commands.waiting import tracked
 
 if TYPE_CHECKING:
     from energybench.commands.estimate.layerwise import Summed
     from energybench.model import Estimate
 
+_COUNT = at_least_one("number")
 MISSED = "20 %"
 """median error of such sums over the nine models: benches/overhead/layers.py"""
 
@@ -28,23 +29,16 @@ def add(actions: Any) -> None:
         "step's shapes. Needs torch and torchvision (extra bench).",
     )
     parser.add_argument("--model", required=True, metavar="NAME", help="one of the suite's models of images")
-    parser.add_argument("--batch", type=_count, default=32, metavar="N", help="images in a batch (default 32)")
-    parser.add_argument("--size", type=_count, default=224, metavar="PIXELS", help="side of the images (default 224)")
-    parser.add_argument("--classes", type=_count, default=1000, metavar="N", help="classes (default 1000)")
+    parser.add_argument("--batch", type=_COUNT, default=32, metavar="N", help="images in a batch (default 32)")
+    parser.add_argument("--size", type=_COUNT, default=224, metavar="PIXELS", help="side of the images (default 224)")
+    parser.add_argument("--classes", type=_COUNT, default=1000, metavar="N", help="classes (default 1000)")
     parser.add_argument("--forward", action="store_true", help="a forward pass without gradients, as in inference")
-    parser.add_argument("--images", type=_count, metavar="N", help="images of an epoch (default: one batch)")
-    parser.add_argument("--epochs", type=_count, default=1, metavar="N", help="epochs (default 1)")
+    parser.add_argument("--images", type=_COUNT, metavar="N", help="images of an epoch (default: one batch)")
+    parser.add_argument("--epochs", type=_COUNT, default=1, metavar="N", help="epochs (default 1)")
     parser.add_argument("--watts", type=_watts, metavar="W", help="power at work, in place of this machine's meters")
     add_pue(parser)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json for programs")
     parser.set_defaults(command=run)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text!r}")
-    return value
 
 
 def _watts(text: str) -> float:
@@ -54,7 +48,6 @@ def _watts(text: str) -> float:
     return value
 
 
-_count.__name__ = "number"
 _watts.__name__ = "watts"
 
 
