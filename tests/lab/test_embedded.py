@@ -63,6 +63,28 @@ def test_a_batch_size_splits_a_part_and_the_last_batch_is_the_rest() -> None:
     assert [len(y) for _, y in part.batches(3, CPU)] == [3, 3, 1]
 
 
+def test_batches_that_are_made_together_are_those_made_one_at_a_time() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (203, 1, 64, 64), dtype=torch.uint8, generator=generator)
+    part = TensorPart(images, torch.arange(203), mean=0.2, std=0.4)
+    together = embedded.BLOCK_BYTES // (10 * 3 * 64 * 64 * 4)
+    assert 1 < together < 20, "several batches to a block, and several blocks"
+    order = torch.randperm(203, generator=generator)
+    found = list(part.batches(10, CPU, order))
+    assert [len(y) for _, y in found] == [10] * 20 + [3]
+    for chosen, (x, y) in zip(order.split(10), found, strict=True):
+        assert torch.equal(y, chosen)
+        ((alone, _),) = TensorPart(images[chosen], y, mean=0.2, std=0.4).batches(10, CPU)
+        assert torch.equal(x, alone)
+        assert x.is_contiguous()
+
+
+def test_one_batch_is_made_at_a_time_where_it_is_larger_than_a_block() -> None:
+    part = TensorPart(torch.zeros(4, 1, 600, 600, dtype=torch.uint8), torch.arange(4), 0.0, 1.0)
+    x, _ = next(part.batches(1, CPU))
+    assert x.untyped_storage().nbytes() == 3 * 600 * 600 * 4 > embedded.BLOCK_BYTES
+
+
 def test_a_missing_or_damaged_data_package_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "mnist.csv.gz").write_bytes(b"torn")
     with monkeypatch.context() as patched:
