@@ -7,8 +7,9 @@ plainest loop over batches that were made beforehand, with the same optimiser. I
 model on the same batches from the same state, in random order, so that drift of the machine hits both alike and neither
 has the luckier addresses; the ratio is taken round by round, and its median is printed with the 95 % interval of that
 median (by order statistics) and its quartiles, in wall and in CPU seconds: at most 1.02 is to be reached. An epoch of
-few steps shows the costs of an epoch and not of a step. With --variants the bare loop runs in channels_last and compiled too (the first round, which is not counted, compiles). It
-runs on the current CUDA device where there is one; there the CPU seconds are the launching process's.
+few steps shows the costs of an epoch and not of a step. With --variants the bare loop runs in channels_last and
+compiled too (the first round, which is not counted, compiles). It runs on the current CUDA device where there is one;
+there the CPU seconds are the launching process's.
 """
 
 from __future__ import annotations
@@ -164,7 +165,8 @@ def main() -> None:
             f"\n{name}, {pixels} px, batch {given.batch}, {given.steps} steps a round, {given.rounds} rounds, "
             f"{torch.get_num_threads()} threads, {device()}"
         )
-        heads = ("loop", "best ms/step", "x bare, wall (95 %)", "quartiles", "x bare, cpu (95 %)", "quartiles", "to reach")
+        clocks = (head for clock in ("wall", "cpu") for head in (f"x bare, {clock} (95 %)", "quartiles"))
+        heads = ("loop", "best ms/step", *clocks, "to reach")
         print(tabulate(rows(spent, given.steps), heads, disable_numparse=True), flush=True)
 
 
