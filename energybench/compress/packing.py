@@ -74,7 +74,7 @@ class _Entry:
 
 
 def _check_bits(bits: int | Mapping[str, int]) -> None:
-    for number in [bits] if isinstance(bits, int) else bits.values():
+    for number in bits.values() if isinstance(bits, Mapping) else [bits]:
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 32:
             raise UsageError(f"pack: bits of a float32 are a whole number from 0 to 32, not {number!r}")
 

@@ -189,6 +189,12 @@ def test_a_state_dict_must_say_what_was_cleared(network: nn.Sequential) -> None:
         pack(state, 0, compression="rar")
 
 
+@pytest.mark.parametrize("bits", [-1, 33, True, 8.0, {"1": 40}])
+def test_bits_that_no_float32_has_are_refused_before_anything_is_packed(network: nn.Sequential, bits: Any) -> None:
+    with pytest.raises(UsageError, match="a whole number from 0 to 32"):
+        pack(network, bits)
+
+
 def test_without_zstandard_zlib_stands_in_and_zstd_is_refused(
     network: nn.Sequential, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from energybench.cli import main
-from energybench.model import Provenance, Run
+from energybench.model import Provenance, Run, Status
 from energybench.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +133,19 @@ def test_the_epoch_study_runs_three_rounds_from_the_same_state(tmp_path: Path, c
         assert {finished.metrics["images"] for finished in case.rounds} == {128}
         assert all(len(finished.window.laps_named("epoch")) == 1 for finished in case.rounds)
         assert len(case.search) == (case.params["compressor"] == "prune")
+
+
+def test_an_epoch_in_float16_and_one_under_powerpropagation_run_and_say_so(tmp_path: Path, cache: Path) -> None:
+    epoch = ("benches/test_epoch.py", "--energy-models", "tiny", "--energy-rounds", "1")
+    run_suite(tmp_path, cache, *epoch, "--energy-compressors", "stego_fp16", "--energy-slow-precision")
+    run_suite(tmp_path, cache, *epoch, "--energy-compressors", "none", "--energy-set", "powerprop=2")
+    half, powers = (read_run(path).cases[0] for path in sorted(tmp_path.glob("*/*.json")))
+    for case in (half, powers):
+        assert case.status is Status.OK
+        assert case.rounds[0].metrics["images"] == 128
+        assert case.mean_metric("accuracy") > 0.2, "twice what guessing gives"
+    assert (half.facts["compression"]["effect"], half.facts["compression"]["dtype"]) == ("realised", "autocast float16")
+    assert (half.facts["workload"]["recipe"]["powerprop"], powers.facts["workload"]["recipe"]["powerprop"]) == (1, 2)
 
 
 def test_a_sweep_that_is_killed_goes_on_where_it_stopped(tmp_path: Path, cache: Path) -> None:

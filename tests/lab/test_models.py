@@ -34,6 +34,11 @@ def test_the_study_has_nine_models_and_resnet152_beside_them() -> None:
     assert len(NINE) == 9
 
 
+@pytest.mark.parametrize(("pixels", "transforms"), [(75, False), (299, True)])
+def test_inception_transforms_its_input_where_published_weights_fit(pixels: int, transforms: bool) -> None:
+    assert getattr(build("inception_v3", 10, pixels), "transform_input") is transforms  # noqa: B009 (not nn.Module's)
+
+
 def test_inception_has_no_auxiliary_head_below_299_pixels() -> None:
     with torch.device("meta"):
         small, large = (count_parameters(build("inception_v3", 10, pixels)) for pixels in (75, 299))

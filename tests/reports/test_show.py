@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from energybench.model import Run, Window
 from energybench.reports.show import show
 
@@ -70,3 +72,11 @@ def test_factors_and_projections_stand_in_the_heading_the_total_and_a_table_of_t
     assert len(joules) > 1
     without = Run("s/0001_r.json", run.cases)
     assert "CO2e" not in show(without)
+
+
+@pytest.mark.parametrize(("shown", "says"), [(None, "PUE: 2"), (2.0, "PUE: 2"), (1.58, "PUE: 2, shown with 1.58")])
+def test_the_heading_says_the_pue_that_was_stored_and_the_one_it_is_shown_with(
+    make_case: Any, shown: float | None, says: str
+) -> None:
+    run = Run("s/0001_r.json", (make_case("tiny", [3.6e6], pue=2.0),), pue=2.0)
+    assert f"  {says}" in show(run, pue=shown).splitlines()
