@@ -144,7 +144,9 @@ def test_an_epoch_in_float16_and_one_under_powerpropagation_run_and_say_so(tmp_p
         assert case.status is Status.OK
         assert case.rounds[0].metrics["images"] == 128
         assert case.mean_metric("accuracy") > 0.2, "twice what guessing gives"
-    assert (half.facts["compression"]["effect"], half.facts["compression"]["dtype"]) == ("realised", "autocast float16")
+    compression = half.facts["compression"]
+    assert compression["effect"] == "realised"
+    assert compression["dtype"] in ("float16", "autocast float16")  # as the capacity that was found allows
     assert (half.facts["workload"]["recipe"]["powerprop"], powers.facts["workload"]["recipe"]["powerprop"]) == (1, 2)
 
 
