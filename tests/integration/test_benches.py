@@ -146,7 +146,7 @@ def test_an_epoch_in_float16_and_one_under_powerpropagation_run_and_say_so(tmp_p
         assert case.mean_metric("accuracy") > 0.2, "twice what guessing gives"
     compression = half.facts["compression"]
     assert compression["effect"] == "realised"
-    assert compression["dtype"] in ("float16", "autocast float16")  # as the capacity that was found allows
+    assert compression["dtype"] in ("float16", "autocast float16")  # small weights may lie between its numbers
     assert (half.facts["workload"]["recipe"]["powerprop"], powers.facts["workload"]["recipe"]["powerprop"]) == (1, 2)
 
 
