@@ -19,9 +19,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from energybench.compress.channels import ChannelPruning
+from energybench.lab.finetune import training_loss
 from energybench.lab.models import NINE, architecture, build
 from energybench.lab.optimizer import optimizer
 
@@ -36,7 +36,7 @@ def step_of(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], No
 
     def step() -> None:
         steps_with.zero_grad(set_to_none=True)
-        F.cross_entropy(model(images), labels).backward()
+        training_loss(model(images), labels).backward()
         steps_with.step()
 
     return step

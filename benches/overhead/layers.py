@@ -18,10 +18,10 @@ from collections.abc import Callable
 
 import torch
 from tabulate import tabulate
-from torch.nn import functional as F
 
 from energybench.commands.estimate.layerwise import METERED_BATCH_S, Cumulative, hardware, metered_costs
 from energybench.lab.arithmetic import device
+from energybench.lab.finetune import training_loss
 from energybench.lab.layer_calls import forward_pass, training_step
 from energybench.lab.layer_costs import Cost, Costs, Layerwise
 from energybench.lab.models import NINE, build
@@ -48,12 +48,7 @@ def whole(
 
     def step() -> None:
         steps_with.zero_grad(set_to_none=True)
-        output = model(images)
-        first, *others = output if isinstance(output, tuple) else (output,)
-        loss = F.cross_entropy(first, labels)
-        for other in others:
-            loss = loss + 0.4 * F.cross_entropy(other, labels)
-        loss.backward()
+        training_loss(model(images), labels).backward()
         steps_with.step()
 
     def forward() -> None:

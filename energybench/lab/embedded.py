@@ -20,7 +20,7 @@ from energybench.lab.profiles import Recipe
 
 EMBEDDED = ("mnist5k", "digits")
 BLOCK_BYTES = 4_000_000
-"""of normalised images made at once: more would leave a processor's cache before it is used"""
+"""of normalised images made at once: many batches of small images, one of large ones"""
 
 
 class TensorPart:
@@ -52,8 +52,9 @@ class TensorPart:
             yield from zip(colours.split(batch), self.labels[chosen].split(batch), strict=True)
 
     def _together(self, batch: int) -> int:
-        """How many batches are made at once. One at a time they took 2 % of a small model's step, nearly all of it in
-        the starts of six small operations."""
+        """How many batches are made at once. One at a time they took 2 % of the tiny model's step, by their number of
+        small operations: a copy of finished batches took 0.3 %.
+        """
         pixels = self.images.shape[-2] * self.images.shape[-1]
         return max(1, BLOCK_BYTES // (batch * 3 * pixels * 4))
 

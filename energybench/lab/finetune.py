@@ -140,6 +140,16 @@ def evaluate(model: nn.Module, part: Part, batch: int | None = None, *, tally: T
     return Evaluation(int(correct), total, float(loss) / total)
 
 
+def training_loss(output: Tensor | tuple[Tensor, Tensor], y: Tensor) -> Tensor:
+    """Mean cross entropy in nats of what a model answers in training mode.
+
+    Of InceptionV3 with its auxiliary head that is a pair, weighted as in its paper (Szegedy et al. 2015).
+    """
+    if isinstance(output, tuple):
+        return F.cross_entropy(output[0], y) + 0.4 * F.cross_entropy(output[1], y)
+    return F.cross_entropy(output, y)
+
+
 def one_epoch(
     model: nn.Module,
     part: Part,
@@ -165,12 +175,7 @@ def one_epoch(
         if len(y) == 1:
             continue
         steps_with.zero_grad(set_to_none=True)
-        output = model(x)
-        if isinstance(output, tuple):
-            # InceptionV3 with its auxiliary head, weighted as in its paper (Szegedy et al. 2015).
-            loss = F.cross_entropy(output[0], y) + 0.4 * F.cross_entropy(output[1], y)
-        else:
-            loss = F.cross_entropy(output, y)
+        loss = training_loss(model(x), y)
         (loss if hooks is None else hooks.scale(loss)).backward()
         steps_with.step()
         rates.append(steps_with.param_groups[0]["lr"])

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode  # where torch keeps it; its own flop counter is built on it
 
 from energybench.errors import UsageError
+from energybench.lab.finetune import training_loss
 from energybench.lab.models import architecture, build
 
 KINDS = ("conv", "linear", "norm", "attention", "activation", "pooling", "loss", "optimiser", "other")
@@ -99,10 +99,7 @@ def training_step(name: str, pixels: int, batch: int, classes: int, *, optimizer
     labels = torch.zeros(batch, dtype=torch.long, device="meta")
     model.train()
     with recorded(model) as calls:
-        output = model(images)
-        outputs = output if isinstance(output, tuple) else (output,)
-        losses = [F.cross_entropy(one, labels) for one in outputs]
-        (losses[0] if len(losses) == 1 else losses[0] + 0.4 * losses[1]).backward()  # as the lab's loop weighs them
+        training_loss(model(images), labels).backward()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     calls[Call(OPTIMISER, (optimizer_name, parameters))] = 1
     return calls
