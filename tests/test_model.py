@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from energybench.model import Case, Domain, Provenance, Round, Run, Window, mean, weakest
+from energybench.model import Case, Domain, Mark, Provenance, Round, Run, Span, Window, mean, weakest
 
 MIXED = (
     Domain("package:0", "rapl", Provenance.MEASURED),
@@ -123,3 +123,20 @@ def test_a_run_is_named_by_its_file_and_finds_its_cases() -> None:
 def test_values_cannot_be_changed(make_case: Any) -> None:
     with pytest.raises(AttributeError):
         make_case().id = "other"
+
+
+def test_columns_of_unlike_rounds_say_where_a_value_is_absent() -> None:
+    rounds = (
+        Round(Window(1.0, {"a": 1.0, "b": 2.0}, marks=(Mark.SHARED,)), {"accuracy": 0.5}, seed=1),
+        Round(Window(2.0, {"b": None, "c": 3.0}, laps=(Window(1.0, label="epoch"),)), trace=Span("t", 0.0, 1.0)),
+    )
+    columns = Case("c", rounds).columns
+    assert columns.joules == {"a": (1.0, None), "b": (2.0, None), "c": (None, 3.0)}
+    assert columns.total_j(("a", "b")) == (3.0, None)
+    assert columns.total_j(("b", "c")) == (None, None)
+    assert columns.total_j(()) == (None, None)
+    assert columns.total_j(("nowhere",)) == (None, None)
+    assert columns.metric("accuracy") == (0.5, None)
+    assert columns.metric("nothing") == (None, None)
+    assert columns.epochs == (None, 1.0)
+    assert (columns.seeds, columns.marks) == ((1, 0), (Mark.SHARED,))

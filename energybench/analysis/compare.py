@@ -213,7 +213,7 @@ def _run_notes(baseline: Run, candidate: Run) -> tuple[str, ...]:
         status = run.session.get("status", "ok")
         if status != "ok":
             notes.append(f"The {side} {run.name} ended as {status}.")
-        sessions = {round.session for case in run.cases for round in case.rounds if round.session}
+        sessions = {session for case in run.cases for session in case.columns.sessions if session}
         if len(sessions) > 1 and "ab" not in run.session:  # whose rounds are sessions by design
             notes.append(f"The {side} {run.name} holds rounds of {len(sessions)} sessions (resumed).")
     for key, what in (("node", "machine"), ("python_version", "Python")):

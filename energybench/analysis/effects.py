@@ -170,5 +170,5 @@ def evaluation_size(case: Case) -> float | None:
 
 def _by_seed(case: Case) -> dict[int, float]:
     """Seed -> accuracy; of a seed used twice the last (the lengths then tell that rounds cannot be paired)."""
-    known = ((round.seed, round.metrics.get("accuracy")) for round in case.rounds)
+    known = zip(case.columns.seeds, case.metric("accuracy"), strict=True)
     return {seed: value for seed, value in known if value is not None}

@@ -144,13 +144,13 @@ def _relative_error(case: Case) -> float:
 
     At most 1: an error as large as its reading already says that nothing is known.
     """
-    names = case.verdict_domains
+    errors = [column for name in case.verdict_domains if (column := case.columns.error_j.get(name))]
+    stated = zip(*errors, strict=True) if errors else [()] * len(case.rounds)
     count, squares = 0, 0.0
-    for round, read in zip(case.rounds, case.verdict_joules, strict=True):
+    for parts, read in zip(stated, case.verdict_joules, strict=True):
         if read is not None and read > 0:
-            stated = round.window.error_j
             count += 1
-            squares += min(1.0, math.hypot(*[stated.get(name) or 0.0 for name in names]) / read) ** 2
+            squares += min(1.0, math.hypot(*[part or 0.0 for part in parts]) / read) ** 2
     return math.sqrt(squares / count) if count else 0.0
 
 

@@ -256,7 +256,11 @@ def ratio_of(
 
 def _loss(baseline: Case, candidate: Case) -> float | None:
     old, new = (
-        {round.seed: value for round in side.rounds if (value := round.metrics.get("accuracy")) is not None}
+        {
+            seed: value
+            for seed, value in zip(side.columns.seeds, side.metric("accuracy"), strict=True)
+            if value is not None
+        }
         for side in (baseline, candidate)
     )
     seeds = old.keys() & new.keys()

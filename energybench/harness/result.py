@@ -38,7 +38,7 @@ class Result:
     @property
     def rounds(self) -> tuple[Round, ...]:
         """The rounds, in their order; empty with --benchmark-disable."""
-        return self.case.rounds
+        return tuple(self.case.rounds)
 
     @property
     def joules(self) -> float | None:

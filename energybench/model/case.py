@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from energybench.model.columns import Columns, columns_of
 from energybench.model.energy import Domain, Provenance, Quantity, mean, total, weakest
 from energybench.model.round import Round
 from energybench.model.window import Mark, Window
@@ -34,7 +35,8 @@ class Case:
 
     id: str
     """pytest-benchmark's fullname: `benches/test_finetune.py::test_finetune[resnet18-stego]`"""
-    rounds: tuple[Round, ...] = ()
+    rounds: Sequence[Round] = ()
+    """a tuple, or what equals it: rounds of a stored run may be made when one is first asked for"""
     warmups: tuple[Round, ...] = ()
     search: tuple[Window, ...] = ()
     """what finding the compressor's parameter cost, metered apart"""
@@ -102,9 +104,14 @@ class Case:
         return weakest([domain.provenance for domain in self.domains if domain.name in names])
 
     @property
+    def columns(self) -> Columns:
+        """Its rounds by quantity."""
+        return self._once("columns", lambda: columns_of(self.rounds))
+
+    @property
     def seconds(self) -> tuple[float, ...]:
         """Seconds of each round."""
-        return self._once("seconds", lambda: tuple([round.window.seconds for round in self.rounds]))
+        return self.columns.seconds
 
     @property
     def mean_seconds(self) -> float | None:
@@ -114,7 +121,7 @@ class Case:
     def joules(self, names: Sequence[str] | None = None) -> tuple[float | None, ...]:
         """IT joules of each round over the domains `names` (default: all in-total domains)."""
         chosen = self.total_domains if names is None else tuple(names)
-        return self._once(chosen, lambda: tuple([round.window.total_j(chosen) for round in self.rounds]))
+        return self._once(chosen, lambda: self.columns.total_j(chosen))
 
     @property
     def verdict_joules(self) -> tuple[float | None, ...]:
@@ -151,7 +158,7 @@ class Case:
     @property
     def marks(self) -> tuple[Mark, ...]:
         """The marks of its rounds, each once."""
-        return tuple(dict.fromkeys([mark for round in self.rounds for mark in round.window.marks]))
+        return self.columns.marks
 
     @property
     def mean_j(self) -> float | None:
@@ -171,7 +178,7 @@ class Case:
 
     def metric(self, name: str) -> tuple[float | None, ...]:
         """What each round recorded under `name`."""
-        return self._once(("metric", name), lambda: tuple([round.metrics.get(name) for round in self.rounds]))
+        return self.columns.metric(name)
 
     def mean_metric(self, name: str) -> float | None:
         """Mean of what the rounds recorded under `name`; None where none did."""
@@ -180,7 +187,7 @@ class Case:
     @property
     def epochs(self) -> tuple[float | None, ...]:
         """Epochs of each round; None where it neither marked nor recorded any."""
-        return self._once("epochs", lambda: tuple([round.epochs for round in self.rounds]))
+        return self.columns.epochs
 
     @property
     def measured_share(self) -> float | None:

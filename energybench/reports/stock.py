@@ -23,7 +23,7 @@ from energybench.errors import StoreError
 from energybench.reports.exports.pytest_benchmark import GROUP
 from energybench.reports.exports.readings import Reading, labelled, reading
 from energybench.store.document import timing_stats
-from energybench.store.record import case_from_record
+from energybench.store.parsing import case_from_record
 
 VARIABLE = "ENERGYBENCH_STOCK_METRIC"
 _METRICS = ("joules", "seconds")

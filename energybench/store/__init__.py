@@ -13,7 +13,8 @@ from energybench.store.baselines import find_baseline, known_baseline, read_base
 from energybench.store.document import document, entry
 from energybench.store.files import check_writable, default_storage, machine_id, write
 from energybench.store.history import PastCase, case_history, earlier_runs, history_of
-from energybench.store.record import SCHEMA, case_from_record, case_record
+from energybench.store.parsing import case_from_record
+from energybench.store.record import SCHEMA, case_record
 from energybench.store.refs import Found, find_run
 from energybench.store.runs import RunEntry, list_runs, read_entries, read_run
 from energybench.store.trace import Trace, TraceWriter, read_trace, trace_path

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from energybench.errors import StoreError
 from energybench.model import Case, Run
 from energybench.store.files import NUMBERED
-from energybench.store.record import case_from_record
+from energybench.store.members import parsed
+from energybench.store.parsing import case_from_record
 from energybench.store.sessions import checked_session
 
 BASELINES = "baselines.json"
@@ -68,24 +70,14 @@ def read_run(path: Path | str) -> Run:
     """
     path = Path(path)
     document = _load(path)
-    cases: dict[str, Case] = {}
-    times: dict[str, int] = {}
-    foreign = 0
     try:
         session = checked_session(document.get("energybench"))
-        for item in document["benchmarks"]:
-            extra = item.get("extra_info") if isinstance(item, dict) else None
-            record = extra.get("energybench") if isinstance(extra, dict) else None
-            if record is None:
-                foreign += 1
-                continue
-            fullname = str(item.get("fullname") or item.get("name") or "")
-            cases[fullname] = case_from_record(fullname, record, item.get("params"))
-            times[fullname] = times.get(fullname, 0) + 1
     except StoreError as error:
         raise StoreError(f"{path}: {error}") from error
-    except RecursionError as error:
-        raise StoreError(f"{path}: its objects lie too deep in one another. Restore the file from a copy.") from error
+    stored = [case for case in document["benchmarks"] if case is not None]
+    foreign = len(document["benchmarks"]) - len(stored)
+    times = Counter(case.id for case in stored)
+    cases = {case.id: case for case in stored}
     if not cases and not session:
         raise StoreError(
             f"{path} holds no energy case ({foreign} plain pytest-benchmark entries): it was not measured with the "
@@ -179,6 +171,7 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    """The document; its entries as cases, and None for each that is not ours."""
     try:
         # Editors of Windows put a mark before the text. Not `read_text`: JSON needs no translation of its line ends.
         text = path.read_bytes().decode("utf-8-sig")
@@ -189,7 +182,7 @@ def _load(path: Path) -> dict[str, Any]:
     if not text or text.isspace():
         raise StoreError(f"{path} is empty: the process that wrote it was stopped. Delete it and measure again.")
     try:
-        document = json.loads(text, parse_constant=_no_constant)
+        document = parsed(text, "benchmarks", partial(_case, path))
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is not a whole JSON file ({error}). Delete it or restore it from a copy.") from error
     if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
@@ -197,8 +190,19 @@ def _load(path: Path) -> dict[str, Any]:
     return document
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _case(path: Path, entry: Any) -> Case | None:
+    """The case of an entry; None of one without energy."""
+    extra = entry.get("extra_info") if isinstance(entry, dict) else None
+    record = extra.get("energybench") if isinstance(extra, dict) else None
+    if record is None:
+        return None
+    fullname = str(entry.get("fullname") or entry.get("name") or "")
+    try:
+        return case_from_record(fullname, record, entry.get("params"))
+    except StoreError as error:
+        raise StoreError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise StoreError(f"{path}: its objects lie too deep in one another. Restore the file from a copy.") from error
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

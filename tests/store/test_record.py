@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -94,7 +94,8 @@ def test_every_case_survives_the_way_through_strict_json(case: Case) -> None:
     read = case_from_record(case.id, json.loads(text), case.params)
     assert read == case
     # A domain's host and tick are no part of its equality; what was derived from the fields is no part of the record.
-    assert {**asdict(read), "_derived": None} == {**asdict(case), "_derived": None}
+    whole = replace(read, rounds=tuple(read.rounds))
+    assert {**asdict(whole), "_derived": None} == {**asdict(case), "_derived": None}
 
 
 OPTIONAL = {

@@ -1,0 +1,140 @@
+"""The rounds of a case by quantity: what means, tests and tables ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+from energybench.model.round import Round
+from energybench.model.window import Mark, Window
+
+Column = tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """One sequence per quantity, in the order of the rounds; None where a round has no value."""
+
+    seconds: tuple[float, ...] = ()
+    joules: Mapping[str, Column] = field(default_factory=dict)
+    """by domain"""
+    error_j: Mapping[str, Column] = field(default_factory=dict)
+    """by domain: random error in joules (one standard deviation)"""
+    metrics: Mapping[str, Column] = field(default_factory=dict)
+    """by the name under which the case recorded it"""
+    epochs: Column = ()
+    conditions: Mapping[str, Column] = field(default_factory=dict)
+    """by name, at the start of each round"""
+    conditions_end: Mapping[str, Column] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    started: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    """of all rounds, each once"""
+
+    @classmethod
+    def of(cls, rounds: Sequence[Round]) -> Columns:
+        """The columns of `rounds`."""
+        return cls(
+            seconds=tuple([round.window.seconds for round in rounds]),
+            joules=_by_name([round.window.joules for round in rounds]),
+            error_j=_by_name([round.window.error_j for round in rounds]),
+            metrics=_by_name([round.metrics for round in rounds]),
+            epochs=tuple([round.epochs for round in rounds]),
+            conditions=_by_name([round.conditions for round in rounds]),
+            conditions_end=_by_name([round.conditions_end for round in rounds]),
+            seeds=tuple([round.seed for round in rounds]),
+            started=tuple([round.started for round in rounds]),
+            sessions=tuple([round.session for round in rounds]),
+            marks=tuple(dict.fromkeys([mark for round in rounds for mark in round.window.marks])),
+        )
+
+    def metric(self, name: str) -> Column:
+        """What each round recorded under `name`."""
+        return self.metrics.get(name) or self._absent
+
+    def total_j(self, names: Iterable[str]) -> Column:
+        """Joules of each round over the domains `names`; None where one of them is absent (see `Window.total_j`)."""
+        total: Column | None = None
+        for name in names:
+            column = self.joules.get(name) or self._absent
+            total = column if total is None else _sum(total, column)
+        return self._absent if total is None else total
+
+    @property
+    def _absent(self) -> Column:
+        return (None,) * len(self.seconds)
+
+
+class LateRounds(Sequence[Round]):
+    """Rounds of which the columns are known, made into objects when one is first asked for.
+
+    Only for rounds of which the columns say all: none has laps, marks, warnings, notes or a trace, and each is one
+    call. A comparison of thousands of stored cases asks for columns alone. It equals the tuple of the same rounds.
+    """
+
+    __slots__ = ("_made", "columns")
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._made: tuple[Round, ...] | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> Round: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Round, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Round | tuple[Round, ...]:
+        return self._rounds[index]
+
+    def __iter__(self) -> Iterator[Round]:
+        return iter(self._rounds)
+
+    def __len__(self) -> int:
+        return len(self.columns.seconds)
+
+    def __eq__(self, other: object) -> bool:
+        return self._rounds == tuple(other) if isinstance(other, (tuple, LateRounds)) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as a tuple of rounds, which hold mappings
+
+    def __repr__(self) -> str:
+        return repr(self._rounds)
+
+    @property
+    def _rounds(self) -> tuple[Round, ...]:
+        if self._made is None:
+            self._made = tuple([self._round(index) for index in range(len(self))])
+        return self._made
+
+    def _round(self, index: int) -> Round:
+        own = self.columns
+        return Round(
+            Window(own.seconds[index], _at(own.joules, index), _at(own.error_j, index)),
+            _at(own.metrics, index),
+            own.seeds[index],
+            own.started[index],
+            _at(own.conditions, index),
+            _at(own.conditions_end, index),
+            session=own.sessions[index],
+        )
+
+
+def columns_of(rounds: Sequence[Round]) -> Columns:
+    """The columns of `rounds`, made from them where they are not known yet."""
+    return rounds.columns if isinstance(rounds, LateRounds) else Columns.of(rounds)
+
+
+def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    names = dict.fromkeys([name for row in rows for name in row])
+    return {name: tuple([row.get(name) for row in rows]) for name in names}
+
+
+def _at(columns: Mapping[str, Column], index: int) -> dict[str, Any]:
+    return {name: column[index] for name, column in columns.items()}
+
+
+def _sum(a: Column, b: Column) -> Column:
+    return tuple([None if x is None or y is None else x + y for x, y in zip(a, b, strict=True)])
