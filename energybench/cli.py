@@ -6,28 +6,30 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import NoReturn, TextIO
 
-from energybench.commands import (
-    ab,
-    baseline,
-    bisect,
-    compare,
-    doctor,
-    estimate,
-    export,
-    init,
-    interactions,
-    listing,
-    plot,
-    report,
-    show,
-    site,
-    study,
-    trend,
-)
 from energybench.errors import EnergybenchError, UsageError
 
+COMMANDS = {
+    "list": "listing",
+    "show": "show",
+    "baseline": "baseline",
+    "compare": "compare",
+    "study": "study",
+    "trend": "trend",
+    "plot": "plot",
+    "report": "report",
+    "export": "export",
+    "doctor": "doctor",
+    "ab": "ab",
+    "bisect-step": "bisect",
+    "estimate": "estimate",
+    "interactions": "interactions",
+    "init": "init",
+    "site": "site",
+}
+"""name -> module of `commands`, in the order of the help"""
 USAGE = 2
 RUN_PYTEST = ("ab", "bisect-step")
 """commands of which what stands behind `--` belongs to pytest"""
@@ -39,12 +41,13 @@ def main(argv: Sequence[str] | None = None, out: TextIO | None = None, err: Text
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         options = _options(given)
+        options.is_last = argv is None
         command: Callable[[argparse.Namespace, TextIO, TextIO], int] = options.command
         code = command(options, out, err)
         out.flush()
     except EnergybenchError as error:
         print(f"energybench: {error}", file=err)
-        return bisect.SKIP if given[:1] == ["bisect-step"] else USAGE  # git would take 2 for a verdict
+        return _refused(given)
     except BrokenPipeError:
         # The reader (head, less) has gone. Keep Python from complaining once more when it flushes at exit.
         if out is sys.stdout:
@@ -54,6 +57,15 @@ def main(argv: Sequence[str] | None = None, out: TextIO | None = None, err: Text
         print(answered, file=out)
         return 0
     return code
+
+
+def _refused(given: Sequence[str]) -> int:
+    """The exit code of what could not be done. Of `bisect-step` git would take 2 for a verdict."""
+    if given[:1] != ["bisect-step"]:
+        return USAGE
+    from energybench.commands.bisect import SKIP
+
+    return SKIP
 
 
 def entry() -> NoReturn:
@@ -86,14 +98,17 @@ def _options(given: list[str]) -> argparse.Namespace:
     """The parsed command line. argparse cannot tell our options from pytest's behind `--`, so it does not see those."""
     if given[:1] and given[0] in RUN_PYTEST and "--" in given:
         end = given.index("--")
-        options = parser().parse_args(given[:end])
+        options = parser(given[0]).parse_args(given[:end])
         options.pytest_args = given[end + 1 :]
         return options
-    return parser().parse_args(given)
+    return parser(*given[:1]).parse_args(given)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line, with a parser for each command."""
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of the whole command line, with a parser for each command; of one that is named, with its alone.
+
+    Its module is the only one that is imported then: all of them take longer than most commands.
+    """
     whole = _Parser(
         prog="energybench",
         description="Energy of benchmark cases: what can be metered here, what was measured, what regressed, what a "
@@ -102,23 +117,6 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    for module in (
-        listing,
-        show,
-        baseline,
-        compare,
-        study,
-        trend,
-        plot,
-        report,
-        export,
-        doctor,
-        ab,
-        bisect,
-        estimate,
-        interactions,
-        init,
-        site,
-    ):
-        module.add(commands)
+    for name in [command] if command in COMMANDS else COMMANDS:
+        import_module(f"energybench.commands.{COMMANDS[name]}").add(commands)
     return whole

@@ -6,6 +6,7 @@ column first, then format each value with it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ _MASS = (Scale("mg", 1e-3), Scale("g", 1.0), Scale("kg", 1e3), Scale("t", 1e6))
 
 def _scale(scales: tuple[Scale, ...], values: Iterable[float | None]) -> Scale:
     """The largest scale on which the median magnitude of the column is at least 1 (the smallest scale otherwise)."""
-    magnitudes = sorted(abs(value) for value in values if value)
+    magnitudes = sorted(map(abs, filter(None, values)))
     middle = magnitudes[len(magnitudes) // 2] if magnitudes else 1.0
     return next((scale for scale in reversed(scales) if middle >= scale.factor), scales[0])
 
@@ -70,7 +71,7 @@ def mass_scale(grams: Iterable[float | None]) -> Scale:
 
 def significant(value: float, digits: int = 3) -> str:
     """`value` with `digits` significant digits and never in exponent form: 0.00123, 12.3, 1234."""
-    if value == 0 or value != value or value in (float("inf"), float("-inf")):
+    if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     text = f"{value:#.{digits}g}"  # whole where the number is neither small nor large, which nearly all are
     if "e" not in text:

@@ -18,8 +18,8 @@ def differences(baseline: Case, candidate: Case, vary: Collection[str] = ()) -> 
     joules of another kind, or of other devices, are other quantities.
     """
     old, new = baseline.verdict_provenance, candidate.verdict_provenance
-    found = list(_declared(baseline, candidate, vary, machine=True))
-    if Provenance.ESTIMATED not in (old, new):
+    found = _declared(baseline, candidate, vary, machine=True)
+    if found and Provenance.ESTIMATED not in (old, new):
         # A verdict on counters does not rest on the model that fills in the rest.
         found = [clause for clause in found if not clause.startswith("estimate_")]
     if old is None or new is None:
@@ -27,7 +27,7 @@ def differences(baseline: Case, candidate: Case, vary: Collection[str] = ()) -> 
         return tuple(found)
     if old is not new:
         found.append(f"provenance ({old.value} -> {new.value})")
-    if set(baseline.verdict_domains) != set(candidate.verdict_domains):
+    if sorted(baseline.verdict_domains) != sorted(candidate.verdict_domains):
         found.append(f"domains ({_names(baseline)} -> {_names(candidate)})")
     elif old is Provenance.ESTIMATED is new:
         found.extend(_estimating_devices(baseline, candidate))

@@ -13,7 +13,7 @@ from typing import Any
 
 from energybench.analysis import decompose
 from energybench.analysis.comparability import accuracy_differences, differences
-from energybench.analysis.families import Families, accuracy_change, energy_change, relative_change
+from energybench.analysis.families import Family, accuracy_change, energy_change, relative_change
 from energybench.analysis.metrics import ACCURACY, BETWEEN_SESSIONS, ENERGY, METRICS, SHOWN, joules
 from energybench.analysis.noise import canary_change, declared, session_noise
 from energybench.analysis.report import COMPARED, GATING, CompareOptions, Pair, Report, SessionNoise
@@ -107,37 +107,42 @@ def compare_cases(
         pairs = [pair for pair in pairs if pair.baseline and pair.candidate]
     both = [(pair.baseline, pair.candidate) for pair in pairs if pair.baseline and pair.candidate]
 
-    obstacles = {new.id: differences(old, new, options.vary) for old, new in both}
-    accuracy_obstacles = {new.id: accuracy_differences(old, new, options.vary) for old, new in both}
-    families = Families(both, options, noise, canary)
-    energy = families.judged(ENERGY, energy_change, obstacles, between=True)
-    found = {
-        ENERGY.name: energy.comparisons,
-        ACCURACY.name: families.judged(ACCURACY, accuracy_change, accuracy_obstacles).comparisons,
-        **{
-            metric.name: families.judged(
-                metric, relative_change, obstacles, between=metric.name in BETWEEN_SESSIONS
-            ).comparisons
-            for metric in shown
-        },
-    }
+    families = [
+        Family(ENERGY, energy_change, between=True),
+        Family(ACCURACY, accuracy_change),
+        *(Family(metric, relative_change, between=metric.name in BETWEEN_SESSIONS) for metric in shown),
+    ]
+    other_work: dict[str, bool] = {}
+    terms: dict[str, dict[str, float]] = {}
+    for before, after in both:  # a case at a time: what one family looked at is at hand for the next
+        obstacles = differences(before, after, options.vary)
+        of_accuracy = accuracy_differences(before, after, options.vary)
+        for family in families:
+            family.gather(before, after, of_accuracy if family.metric is ACCURACY else obstacles)
+        other_work[after.id] = bool(of_accuracy)
+        terms[after.id] = {} if obstacles else decompose.split(before, after)
+    judged = [family.judged(options, noise, canary) for family in families]
     comparisons: list[Comparison] = []
     for pair in pairs:
         if pair.baseline and pair.candidate:
-            rows = [row for family in found.values() if (row := family.get(pair.case)) is not None]
-            comparisons += _labelled(pair.baseline, pair.candidate, rows, same_work=not accuracy_obstacles[pair.case])
+            rows = [row for found, _ in judged if (row := found.get(pair.case)) is not None]
+            comparisons += _labelled(
+                pair.baseline, pair.candidate, rows, terms[pair.case], same_work=not other_work[pair.case]
+            )
         else:
             comparisons.append(_one_sided(pair))
     change = None if canary is None else math.expm1(canary)
-    report = Report(tuple(comparisons), tuple(pairs), options, shift=energy.shift, canary=change, noise=noise)
+    report = Report(tuple(comparisons), tuple(pairs), options, shift=judged[0][1], canary=change, noise=noise)
     return replace(report, notes=_case_notes(report, both))
 
 
-def _labelled(old: Case, new: Case, rows: list[Comparison], *, same_work: bool) -> list[Comparison]:
+def _labelled(
+    old: Case, new: Case, rows: list[Comparison], terms: dict[str, float], *, same_work: bool
+) -> list[Comparison]:
     """Add what one metric's verdict needs to know of the others, of the case's status and of its provenance."""
     by_metric = {row.metric: row for row in rows}
     energy = by_metric[ENERGY.name]
-    terms = decompose.split(old, new) if energy.verdict in COMPARED else {}
+    terms = terms if energy.verdict in COMPARED else {}
     labels = [new.verdict_provenance.value] if new.verdict_provenance in _WEAK and energy.verdict in COMPARED else []
     if decompose.is_fewer_epochs(terms):
         labels.append("fewer epochs")
@@ -213,7 +218,7 @@ def _run_notes(baseline: Run, candidate: Run) -> tuple[str, ...]:
         status = run.session.get("status", "ok")
         if status != "ok":
             notes.append(f"The {side} {run.name} ended as {status}.")
-        sessions = {session for case in run.cases for session in case.columns.sessions if session}
+        sessions = set().union(*[case.columns.sessions for case in run.cases]) - {""}
         if len(sessions) > 1 and "ab" not in run.session:  # whose rounds are sessions by design
             notes.append(f"The {side} {run.name} holds rounds of {len(sessions)} sessions (resumed).")
     for key, what in (("node", "machine"), ("python_version", "Python")):

@@ -9,9 +9,12 @@ Seconds per epoch are the whole round's seconds over its epochs: evaluation coun
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
+from energybench.analysis.metrics import positive
 from energybench.analysis.stats import sample_variance, welch
 from energybench.model import Case
 
@@ -100,8 +103,8 @@ def split(baseline: Case, candidate: Case) -> dict[str, float]:
     old, new = (_usable(case) for case in (baseline, candidate))
     if not old[0] or not new[0]:
         return {}
-    before, after = (tuple(_mean(list(map(math.log, column))) for column in columns) for columns in (old, new))
-    epochs, seconds, joules = (b - a for a, b in zip(before, after, strict=True))
+    before, after = ([_log_mean(column) for column in columns] for columns in (old, new))
+    epochs, seconds, joules = map(operator.sub, after, before)
     return dict(zip(TERMS, (epochs, seconds - epochs, joules - seconds), strict=True))
 
 
@@ -118,10 +121,19 @@ def _logs(case: Case) -> list[tuple[float, float, float]]:
 
 def _usable(case: Case) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
     """Epochs (1 where a round has none), seconds and joules of the rounds with a usable reading."""
-    columns = zip(case.epochs, case.seconds, case.verdict_joules, strict=True)
-    rows = [(e or 1.0, s, j) for e, s, j in columns if j is not None and j > 0 and s > 0]
-    epochs, seconds, joules = zip(*rows, strict=True) if rows else ((), (), ())
-    return epochs, seconds, joules
+    seconds, joules = case.seconds, positive(case.verdict_joules)
+    epochs = [e or 1.0 for e in case.epochs]
+    if len(joules) == len(seconds) and min(seconds, default=0.0) > 0:  # nearly always
+        return epochs, seconds, joules
+    usable = [j is not None and j > 0 and s > 0 for s, j in zip(seconds, case.verdict_joules, strict=True)]
+    epochs, seconds = list(compress(epochs, usable)), tuple(compress(seconds, usable))
+    return epochs, seconds, positive(compress(case.verdict_joules, usable))
+
+
+def _log_mean(values: Sequence[float]) -> float:
+    if values.count(values[0]) == len(values):  # as epochs often are
+        return math.log(values[0])
+    return _mean(list(map(math.log, values)))
 
 
 def _mean(values: Sequence[float]) -> float:

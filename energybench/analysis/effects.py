@@ -7,12 +7,13 @@ shares. `worse` is positive where the candidate is worse, for either kind.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from energybench.analysis.moderation import Spread
 from energybench.analysis.stats import INFINITE, Difference, combined, sample_variance, welch
-from energybench.model import Case, mean
+from energybench.model import Case
 
 EVALUATION_KEYS = ("evaluation_images", "eval_images", "test_images")
 """Facts that hold the size of the evaluation set where the rounds did not record `total`."""
@@ -65,88 +66,96 @@ def log_effect(
     return Effect(worse, test, sd, rounds, identical, Spread(pooled, df), share)
 
 
-def accuracy_effect(baseline: Case, candidate: Case, *, same_images: bool) -> Effect | None:
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The values that a metric of one case is held against itself by; None where a round has none."""
+
+    baseline: Sequence[float | None]
+    candidate: Sequence[float | None]
+    in_pairs: bool = False
+    """each value of one side belongs to the one at its place on the other"""
+
+
+def accuracy_sides(baseline: Case, candidate: Case) -> Sides:
+    """The accuracies of both, in pairs by seed where one side has all seeds of the other; those that only one side has
+    then do not count. Else all that were recorded.
+    """
+    seeds = baseline.columns.seeds, candidate.columns.seeds
+    values = baseline.metric("accuracy"), candidate.metric("accuracy")
+    if seeds[0] == seeds[1] and len(set(seeds[0])) == len(seeds[0]) and None not in values[0] and None not in values[1]:
+        return Sides(*values, in_pairs=bool(seeds[0]))
+    old, new = (
+        {seed: value for seed, value in zip(*side, strict=True) if value is not None}
+        for side in zip(seeds, values, strict=True)
+    )
+    shared = sorted(old.keys() & new.keys())
+    # Of a seed that was used twice the last would count: the lengths tell that such rounds cannot be paired.
+    whole = len(old) == len(seeds[0]) and len(new) == len(seeds[1])
+    if whole and shared and len(shared) == min(len(old), len(new)):
+        return Sides([old[seed] for seed in shared], [new[seed] for seed in shared], in_pairs=True)
+    known = [[value for value in side if value is not None] for side in values]
+    return Sides(known[0], known[1])
+
+
+def accuracy_effect(baseline: Case, candidate: Case, *, same_images: bool, sides: Sides | None = None) -> Effect | None:
     """Effect on accuracy, a share in [0, 1]; None where a side recorded none.
 
-    Rounds are paired by seed where one side has all seeds of the other; those that only one side has then do not count.
-    The standard error is at least half an image of the
-    evaluation set; where the two sets differ (`same_images` False), at least their binomial error.
+    The standard error is at least half an image of the evaluation set; where the two sets differ (`same_images` False),
+    at least their binomial error. `sides` are `accuracy_sides` of the two, where they are known already.
     """
-    old, new = _by_seed(baseline), _by_seed(candidate)
-    if not old or not new:
-        return None
-    shared = _paired(baseline, candidate, old, new)
-    if not shared:
-        return _unpaired(baseline, candidate, same_images=same_images)
-    falls = [old[seed] - new[seed] for seed in shared]
-    worse = math.fsum(falls) / len(falls)
-    variance = sample_variance(falls) if len(falls) > 1 else 0.0
-    return _with_floor(
-        baseline,
-        candidate,
-        worse=worse,
-        se=math.sqrt(variance / len(falls)),
-        df=len(falls) - 1,
-        # Rounds are counted a side, with two sides' variance in the difference; a paired difference has it all.
-        sd=math.sqrt(variance / 2),
-        rounds=len(falls),
-        same_images=same_images,
-        identical=not any(falls),
-    )
+    sides = sides or accuracy_sides(baseline, candidate)
+    if sides.in_pairs:
+        both = zip(sides.baseline, sides.candidate, strict=True)
+        found = _paired([old - new for old, new in both if old is not None and new is not None])
+    else:
+        old, new = ([value for value in side if value is not None] for side in (sides.baseline, sides.candidate))
+        if not old or not new:
+            return None
+        found = _unpaired(old, new)
+    if found.rounds < 2:
+        return Effect(found.worse, rounds=found.rounds, identical=found.identical)
+    se, df = found.se, found.df
+    floor = _floor(baseline, candidate, same_images=same_images)
+    if se < floor:
+        se, df = floor, INFINITE  # the floor is known, not estimated from a few rounds
+    test = Difference(found.worse, se, df) if se > 0 else None
+    return Effect(found.worse, test, found.sd, found.rounds, found.identical)
 
 
-def accuracy_means(baseline: Case, candidate: Case) -> tuple[float | None, float | None]:
-    """The two means that `accuracy_effect` holds against one another: of the paired rounds, where it pairs them."""
-    old, new = _by_seed(baseline), _by_seed(candidate)
-    shared = _paired(baseline, candidate, old, new)
-    if not shared:
-        return baseline.mean_metric("accuracy"), candidate.mean_metric("accuracy")
-    return mean(old[seed] for seed in shared), mean(new[seed] for seed in shared)
+class _Fall(NamedTuple):
+    """How much accuracy fell, by the rounds alone."""
+
+    worse: float
+    se: float
+    df: float
+    sd: float
+    """of one round of one side"""
+    rounds: int
+    identical: bool
 
 
-def _paired(baseline: Case, candidate: Case, old: Mapping[int, float], new: Mapping[int, float]) -> list[int]:
-    """The seeds of both sides where one side has all of the other's; none where rounds cannot be paired."""
-    whole = len(old) == len(baseline.rounds) and len(new) == len(candidate.rounds)
-    shared = sorted(old.keys() & new.keys())
-    return shared if whole and len(shared) == min(len(old), len(new)) else []
+def _paired(falls: Sequence[float]) -> _Fall:
+    count = len(falls)
+    variance = sample_variance(falls) if count > 1 else 0.0
+    # Rounds are counted a side, with two sides' variance in the difference; a paired difference has it all.
+    sd = math.sqrt(variance / 2)
+    return _Fall(math.fsum(falls) / count, math.sqrt(variance / count), count - 1, sd, count, not any(falls))
 
 
-def _unpaired(baseline: Case, candidate: Case, *, same_images: bool) -> Effect:
-    old, new = ([value for value in case.metric("accuracy") if value is not None] for case in (baseline, candidate))
+def _unpaired(old: Sequence[float], new: Sequence[float]) -> _Fall:
     rounds = min(len(old), len(new))
     worse = math.fsum(old) / len(old) - math.fsum(new) / len(new)
     test = welch(new, old) if rounds > 1 else None
     sd = math.sqrt((sample_variance(old) + sample_variance(new)) / 2) if rounds > 1 else 0.0
     se, df = (test.se, test.df) if test else (0.0, INFINITE)
-    return _with_floor(
-        baseline, candidate, worse=worse, se=se, df=df, sd=sd, rounds=rounds, same_images=same_images, identical=False
-    )
-
-
-def _with_floor(
-    baseline: Case,
-    candidate: Case,
-    *,
-    worse: float,
-    se: float,
-    df: float,
-    sd: float,
-    rounds: int,
-    same_images: bool,
-    identical: bool,
-) -> Effect:
-    if rounds < 2:
-        return Effect(worse, rounds=rounds, identical=identical)
-    floor = _floor(baseline, candidate, same_images=same_images)
-    if se < floor:
-        se, df = floor, INFINITE  # the floor is known, not estimated from a few rounds
-    return Effect(worse, Difference(worse, se, df) if se > 0 else None, sd, rounds, identical)
+    return _Fall(worse, se, df, sd, rounds, identical=False)
 
 
 def _floor(baseline: Case, candidate: Case, *, same_images: bool) -> float:
-    sizes = [evaluation_size(case) for case in (baseline, candidate)]
+    sizes = evaluation_size(baseline), evaluation_size(candidate)
     if same_images:
-        return max((0.5 / size for size in sizes if size), default=0.0)
+        known = [size for size in sizes if size]
+        return 0.5 / min(known) if known else 0.0
     shares = [case.mean_metric("accuracy") for case in (baseline, candidate)]
     return math.sqrt(
         sum(share * (1 - share) / size for share, size in zip(shares, sizes, strict=True) if size and share is not None)
@@ -166,9 +175,3 @@ def evaluation_size(case: Case) -> float | None:
         if isinstance(value, (int, float)) and value >= 1:
             return float(value)
     return None
-
-
-def _by_seed(case: Case) -> dict[int, float]:
-    """Seed -> accuracy; of a seed used twice the last (the lengths then tell that rounds cannot be paired)."""
-    known = zip(case.columns.seeds, case.metric("accuracy"), strict=True)
-    return {seed: value for seed, value in known if value is not None}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from energybench.analysis.effects import Effect, accuracy_effect, accuracy_means, log_effect
+from energybench.analysis.effects import Effect, Sides, accuracy_effect, accuracy_sides, log_effect
 from energybench.analysis.margins import margin_for
 from energybench.analysis.metrics import ACCURACY, ENERGY, positive
 from energybench.analysis.report import CompareOptions, SessionNoise, Shift
@@ -15,97 +15,102 @@ from energybench.analysis.verdicts import Judgement, Rule, judge_all, judge_shif
 from energybench.model import Case, Comparison, Metric, Verdict, mean
 from energybench.units import energy_scale, time_scale
 
-Samples = tuple[tuple[float | None, ...], tuple[float | None, ...]]
-"""values of the metric in the rounds of the baseline and of the candidate"""
-Effects = Callable[[Case, Case, Samples], Effect | None]
+Effects = Callable[[Case, Case, Sides], Effect | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric of one case in both runs."""
+
+    metric: Metric
+    case: Case
+    """the candidate's"""
+    sides: Sides
+    means: tuple[float | None, float | None]
+    """of the baseline and of the candidate"""
+
+    def without(self, verdict: Verdict, reason: str) -> Comparison:
+        """What is said of it where it cannot be judged."""
+        return Comparison(self.case.id, self.metric.name, verdict, reason, *self.means)
+
+    def judged(self, judgement: Judgement) -> Comparison:
+        """What is said of it where it is."""
+        reason = judgement.reason
+        if judgement.rounds is not None and self.metric is ENERGY:
+            reason += _price(self.case, judgement.rounds)
+        return Comparison(
+            self.case.id,
+            self.metric.name,
+            judgement.verdict,
+            reason,
+            *self.means,
+            judgement.change,
+            judgement.interval,
+            judgement.p,
+            judgement.rounds,
+        )
+
+
 class Family:
-    """All cases of one metric, judged together."""
+    """All cases of one metric: gathered pair by pair, then judged together."""
 
-    comparisons: dict[str, Comparison]
-    """by case id"""
-    shift: Shift | None = None
+    def __init__(self, metric: Metric, effect_of: Effects, *, between: bool = False) -> None:
+        """With `between` sessions have noise of their own in the metric."""
+        self.metric = metric
+        self._effect_of = effect_of
+        self._between = between
+        self._found: dict[str, Comparison] = {}
+        self._testable: list[tuple[Measured, Effect]] = []
 
-
-@dataclass(frozen=True, slots=True)
-class Families:
-    """What the metrics of one comparison have in common."""
-
-    both: Sequence[tuple[Case, Case]]
-    options: CompareOptions
-    noise: SessionNoise
-    canary: float | None
+    def gather(self, old: Case, new: Case, obstacles: tuple[str, ...]) -> None:
+        """Take in one case; `obstacles` say why its two sides cannot be compared."""
+        metric, one = self.metric, _measured(self.metric, old, new)
+        if obstacles:
+            if metric is ENERGY or one.means != (None, None):
+                self._found[new.id] = one.without(Verdict.NOT_COMPARABLE, _why_not(obstacles))
+            return
+        lost = _lost_accuracy(old, new) if metric is ACCURACY else ""
+        if lost:
+            self._found[new.id] = one.without(Verdict.NOT_COMPARABLE, lost)
+            return
+        effect = self._effect_of(old, new, one.sides)
+        if effect is not None:
+            self._testable.append((one, effect))
+        elif metric is ENERGY or (metric is ACCURACY and one.means[0] is not None):
+            self._found[new.id] = one.without(Verdict.NOT_COMPARABLE, _absent(metric, old, one.means))
+        elif metric is ACCURACY and one.means[1] is not None:
+            self._found[new.id] = one.without(Verdict.NEW, "the baseline recorded no accuracy")
 
     def judged(
-        self, metric: Metric, effect_of: Effects, obstacles: Mapping[str, tuple[str, ...]], *, between: bool = False
-    ) -> Family:
-        """The comparisons of one metric; with `between` sessions have noise of their own in it."""
-        found: dict[str, Comparison] = {}
-        testable: list[tuple[Comparison, Effect, Case]] = []
-        for old, new in self.both:
-            samples = (metric.values(old), metric.values(new))
-            values = [*accuracy_means(old, new)] if metric is ACCURACY else [mean(sample) for sample in samples]
-            blank = Comparison(new.id, metric.name, Verdict.NOT_COMPARABLE, baseline=values[0], candidate=values[1])
-            if obstacles[new.id]:
-                if metric is ENERGY or values != [None, None]:
-                    found[new.id] = replace(blank, reason=_why_not(obstacles[new.id]))
-                continue
-            lost = _lost_accuracy(samples) if metric is ACCURACY else ""
-            if lost:
-                found[new.id] = replace(blank, reason=lost)
-                continue
-            effect = effect_of(old, new, samples)
-            if effect is not None:
-                testable.append((blank, effect, new))
-            elif metric is ENERGY or (metric is ACCURACY and values[0] is not None):
-                found[new.id] = replace(blank, reason=_absent(metric, old, values))
-            elif metric is ACCURACY and values[1] is not None:
-                found[new.id] = replace(blank, verdict=Verdict.NEW, reason="the baseline recorded no accuracy")
-        effects = tuple(effect for _, effect, _ in testable)
+        self, options: CompareOptions, noise: SessionNoise, canary: float | None
+    ) -> tuple[dict[str, Comparison], Shift | None]:
+        """Case id -> comparison, and what all cases have in common where that can be told."""
+        effects = tuple([effect for _, effect in self._testable])
         shift, common = None, None
-        if between:
-            levels = two_levels(effects, self.noise, math.log1p(self.options.noise_floor))
+        if self._between:
+            levels = two_levels(effects, noise, math.log1p(options.noise_floor))
             effects = levels.effects
             if levels.shift is not None:
-                rule = relative_rule(self.options.margin, self.options.noise_floor)
-                common = judge_shift(levels.shift, rule, canary=self.canary, looks=self.options.looks)
-                shift = _shift(metric, common, len(effects))
-        rules = [self._rule(metric, case) for _, _, case in testable]
-        judgements = judge_all(effects, rules, shift=common, looks=self.options.looks)
-        for (blank, _, case), judgement in zip(testable, judgements, strict=True):
-            found[blank.case] = _filled(blank, judgement, case)
-        return Family(found, shift)
+                rule = relative_rule(options.margin, options.noise_floor)
+                common = judge_shift(levels.shift, rule, canary=canary, looks=options.looks)
+                shift = _shift(self.metric, common, len(effects))
+        rules = [self._rule(one.case, options) for one, _ in self._testable]
+        judgements = judge_all(effects, rules, shift=common, looks=options.looks)
+        found = dict(self._found)
+        for (one, _), judgement in zip(self._testable, judgements, strict=True):
+            found[one.case.id] = one.judged(judgement)
+        return found, shift
 
-    def _rule(self, metric: Metric, case: Case) -> Rule:
-        margin = margin_for(case, metric.name, self.options)
-        if metric is ACCURACY:
-            return points_rule(margin, self.options.accuracy_noise)
-        return relative_rule(margin, self.options.noise_floor)
+    def _rule(self, case: Case, options: CompareOptions) -> Rule:
+        margin = margin_for(case, self.metric.name, options)
+        if self.metric is ACCURACY:
+            return points_rule(margin, options.accuracy_noise)
+        return relative_rule(margin, options.noise_floor)
 
 
 def _shift(metric: Metric, judgement: Judgement, cases: int) -> Shift:
     return Shift(
         metric.name, judgement.verdict, judgement.change, judgement.interval, judgement.reason, cases, judgement.p
-    )
-
-
-def _filled(blank: Comparison, judgement: Judgement, case: Case) -> Comparison:
-    reason = judgement.reason
-    if judgement.rounds is not None and blank.metric == ENERGY.name:
-        reason += _price(case, judgement.rounds)
-    return Comparison(
-        blank.case,
-        blank.metric,
-        judgement.verdict,
-        reason,
-        blank.baseline,
-        blank.candidate,
-        judgement.change,
-        judgement.interval,
-        judgement.p,
-        judgement.rounds,
     )
 
 
@@ -120,23 +125,28 @@ def _price(case: Case, rounds: int) -> str:
     return f" ({more} more of the candidate: {cost})"
 
 
-def energy_change(old: Case, new: Case, samples: Samples) -> Effect | None:
+def energy_change(old: Case, new: Case, sides: Sides) -> Effect | None:
     """The change of energy, its variance at least the meters' random error; None where a side has no joules."""
-    a, b = map(positive, samples)
+    a, b = positive(sides.baseline), positive(sides.candidate)
     if not a or not b:
         return None
     return log_effect(a, b, error_baseline=_relative_error(old), error_candidate=_relative_error(new))
 
 
-def accuracy_change(old: Case, new: Case, samples: Samples) -> Effect | None:
+def accuracy_change(old: Case, new: Case, sides: Sides) -> Effect | None:
     """The fall of accuracy, paired by seed where both sides have the same."""
-    return accuracy_effect(old, new, same_images=old.workload == new.workload)
+    return accuracy_effect(old, new, same_images=old.workload == new.workload, sides=sides)
 
 
-def relative_change(old: Case, new: Case, samples: Samples) -> Effect | None:
+def relative_change(old: Case, new: Case, sides: Sides) -> Effect | None:
     """The change of any other quantity above zero."""
-    a, b = map(positive, samples)
+    a, b = positive(sides.baseline), positive(sides.candidate)
     return log_effect(a, b) if a and b else None
+
+
+def _measured(metric: Metric, old: Case, new: Case) -> Measured:
+    sides = accuracy_sides(old, new) if metric is ACCURACY else Sides(metric.values(old), metric.values(new))
+    return Measured(metric, new, sides, (mean(sides.baseline), mean(sides.candidate)))
 
 
 def _relative_error(case: Case) -> float:
@@ -144,14 +154,13 @@ def _relative_error(case: Case) -> float:
 
     At most 1: an error as large as its reading already says that nothing is known.
     """
-    errors = [column for name in case.verdict_domains if (column := case.columns.error_j.get(name))]
-    stated = zip(*errors, strict=True) if errors else [()] * len(case.rounds)
-    count, squares = 0, 0.0
-    for parts, read in zip(stated, case.verdict_joules, strict=True):
-        if read is not None and read > 0:
-            count += 1
-            squares += min(1.0, math.hypot(*[part or 0.0 for part in parts]) / read) ** 2
-    return math.sqrt(squares / count) if count else 0.0
+    stated = [column for name in case.verdict_domains if (column := case.columns.error_j.get(name))]
+    if not stated:
+        return 0.0
+    errors = map(math.hypot, *[[part or 0.0 for part in column] for column in stated])
+    read = zip(errors, case.verdict_joules, strict=True)
+    shares = [error / joules if error < joules else 1.0 for error, joules in read if joules is not None and joules > 0]
+    return math.hypot(*shares) / math.sqrt(len(shares)) if shares else 0.0
 
 
 def _why_not(clauses: Sequence[str]) -> str:
@@ -161,13 +170,15 @@ def _why_not(clauses: Sequence[str]) -> str:
     return "; ".join([*own, *([f"differs in {', '.join(differing)}"] if differing else [])])
 
 
-def _lost_accuracy(samples: Samples) -> str:
+def _lost_accuracy(baseline: Case, candidate: Case) -> str:
     """Why there is no verdict where rounds that should have one have no accuracy: a training that diverged, say, must
     not pass for the others.
     """
-    old, new = samples
+    old, new = ACCURACY.values(baseline), ACCURACY.values(candidate)
+    if None not in new:
+        return ""
     lacking = sum(value is None for value in new)
-    if not lacking or lacking == len(new) or None in old:
+    if lacking == len(new) or None in old:
         return ""
     return f"{lacking} of {len(new)} rounds of the candidate recorded no accuracy, the baseline's all did"
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
+from typing import NamedTuple
 
 from energybench.analysis.pareto import front
 from energybench.analysis.report import COMPARED, Report
@@ -40,13 +42,14 @@ def front_changes(report: Report) -> tuple[FrontChange, ...]:
 
     Cases that only one run has are left out: a front that they alone moved is no change of the code.
     """
-    groups: dict[str, list[tuple[Case, Case]]] = {}
+    groups: dict[str, list[tuple[_Placed, _Placed]]] = {}
     for pair in report.pairs:
         energy = report.of(pair.case, "energy")
-        if energy is None or energy.verdict not in COMPARED:
+        if energy is None or energy.verdict not in COMPARED or pair.baseline is None or pair.candidate is None:
             continue
-        if pair.baseline is not None and pair.candidate is not None and _is_placed(pair.baseline, pair.candidate):
-            groups.setdefault(_group(pair.candidate), []).append((pair.baseline, pair.candidate))
+        old, new = _placed(pair.baseline), _placed(pair.candidate)
+        if old is not None and new is not None:
+            groups.setdefault(_group(pair.candidate), []).append((old, new))
     return tuple(
         FrontChange(group, _on_front(old for old, _ in both), _on_front(new for _, new in both))
         for group, both in groups.items()
@@ -54,20 +57,28 @@ def front_changes(report: Report) -> tuple[FrontChange, ...]:
     )
 
 
-def _is_placed(*cases: Case) -> bool:
-    return all(None not in _place(case) for case in cases)
+class _Placed(NamedTuple):
+    """A case by its means, as cases on a front are sorted."""
+
+    joules: float
+    id: str
+    accuracy: float
+    offers: bool
+    """False of a case that ended below its accuracy tolerance: it offers nothing, however little it took"""
 
 
-def _place(case: Case) -> tuple[float | None, float | None]:
-    return case.mean_verdict_j, case.mean_metric("accuracy")
+def _placed(case: Case) -> _Placed | None:
+    joules, accuracy = case.mean_verdict_j, case.mean_metric("accuracy")
+    if joules is None or accuracy is None:
+        return None
+    return _Placed(joules, case.id, accuracy, case.status is not Status.FAILED_ACCURACY)
 
 
-def _on_front(cases: Iterable[Case]) -> tuple[str, ...]:
-    """A case that ended below its accuracy tolerance offers nothing, however little it took."""
-    offered = [case for case in cases if case.status is not Status.FAILED_ACCURACY]
-    places = [_place(case) for case in offered]
-    found = [(place, case.id) for place, case, on in zip(places, offered, front(places), strict=True) if on]
-    return tuple(id for _, id in sorted(found, key=lambda item: (item[0][0] or 0.0, item[1])))
+def _on_front(cases: Iterable[_Placed]) -> tuple[str, ...]:
+    """Their ids, the cheapest first."""
+    offered = [case for case in cases if case.offers]
+    on = front([(case.joules, case.accuracy) for case in offered])
+    return tuple([case.id for case in sorted(compress(offered, on))])
 
 
 def _group(case: Case) -> str:

@@ -54,12 +54,16 @@ def two_levels(effects: Sequence[Effect], noise: SessionNoise, round_noise: floa
             continue
         residual = None if centre is None else combined(effect.worse - centre, (part, case_part))
         judged.append(
-            replace(
-                effect,
-                test=combined(effect.worse, (part, case_part, common_part)),
-                sd=effect.sd if spread is None else math.sqrt(spread.variance),
-                residual=residual,
-                between=between,
+            Effect(
+                effect.worse,
+                combined(effect.worse, (part, case_part, common_part)),
+                effect.sd if spread is None else math.sqrt(spread.variance),
+                effect.rounds,
+                effect.identical,
+                effect.spread,
+                effect.share,
+                residual,
+                between,
             )
         )
     if centre is None:

@@ -42,11 +42,11 @@ def combined(value: float, parts: Sequence[tuple[float, float]]) -> Difference |
 
     Degrees of freedom after Satterthwaite (1946): (sum V)^2 / sum(V^2 / df).
     """
-    variance = math.fsum(part for part, _ in parts)
+    variance = math.fsum([part for part, _ in parts])
     if variance <= 0:
         return None
     # Fractions of the whole, not squares of tiny variances, which would underflow to 0.
-    doubt = math.fsum((part / variance) ** 2 / df for part, df in parts)
+    doubt = math.fsum([(part / variance) ** 2 / df for part, df in parts])
     return Difference(value, math.sqrt(variance), 1 / doubt if doubt > 0 else INFINITE)
 
 
@@ -88,7 +88,7 @@ def sample_variance(values: Sequence[float]) -> float:
     if values.count(values[0]) == len(values):
         return 0.0
     centre = math.fsum(values) / len(values)
-    return math.fsum([(value - centre) ** 2 for value in values]) / (len(values) - 1)
+    return math.dist(values, [centre] * len(values)) ** 2 / (len(values) - 1)
 
 
 def welch(a: Sequence[float], b: Sequence[float], *, floor_a: float = 0.0, floor_b: float = 0.0) -> Difference | None:

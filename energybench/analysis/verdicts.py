@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from energybench.analysis.effects import Effect
@@ -190,8 +190,8 @@ def _by_test(
     if effect.residual is not None:
         text += f"; {rule.percent(rule.shown(claim.value))} beside the other cases"
 
-    def judged(verdict: Verdict, reason: str) -> Judgement:
-        return Judgement(verdict, reason, change, interval, tail.p)
+    def judged(verdict: Verdict, reason: str, rounds: int | None = None) -> Judgement:
+        return Judgement(verdict, reason, change, interval, tail.p, rounds)
 
     least = min(effect.worse, claim.value)
     most = max(effect.worse, claim.value)
@@ -208,7 +208,7 @@ def _by_test(
     if 1 - effect.test.p_above(rule.margin) < level:
         return judged(Verdict.OK, text)
     needed, advice = _advice(effect, rule)
-    return replace(judged(Verdict.INCONCLUSIVE, f"{text} crosses the margin; {advice}"), rounds=needed)
+    return judged(Verdict.INCONCLUSIVE, f"{text} crosses the margin; {advice}", needed)
 
 
 def _advice(effect: Effect, rule: Rule) -> tuple[int | None, str]:

@@ -22,3 +22,14 @@ def without_collector() -> Iterator[None]:
         if was_on:
             gc.freeze()
             gc.enable()
+
+
+def leave(made: object) -> None:
+    """Leave what was made to the end of the process, which takes the memory back at once.
+
+    Millions of objects are freed one by one otherwise, for a twentieth of the time of a comparison of thousands of
+    cases. To be called inside `without_collector`, where a command is the last thing that its process does: a cycle
+    that the collector is told to leave alone is freed by nobody.
+    """
+    cycle = [made]
+    cycle.append(cycle)

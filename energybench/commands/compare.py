@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 from energybench.commands.arguments import RUN, add_run, add_storage, storage_folder
-from energybench.commands.collector import without_collector
+from energybench.commands.collector import leave, without_collector
 from energybench.commands.printing import FORMATS, exit_code, print_reports
 from energybench.commands.terms import add_margins, add_margins_file, add_noise, earlier_in, judged, terms
 
@@ -108,6 +108,8 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     with without_collector():
         reports = _reports(options)
         print_reports(reports, options.format, view, out, err)
+        if options.is_last:
+            leave(reports)
     code = exit_code(reports)
     if options.exit_zero and code:
         out.flush()

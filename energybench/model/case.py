@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from energybench.model.columns import Columns, columns_of
+from energybench.model.columns import Columns, LateRounds
 from energybench.model.energy import Domain, Provenance, Quantity, mean, total, weakest
 from energybench.model.round import Round
 from energybench.model.window import Mark, Window
@@ -100,13 +100,17 @@ class Case:
     @property
     def verdict_provenance(self) -> Provenance | None:
         """The weakest class among the domains that a verdict rests on."""
+        return self._once("verdict provenance", self._verdict_provenance)
+
+    def _verdict_provenance(self) -> Provenance | None:
         names = self.verdict_domains
         return weakest([domain.provenance for domain in self.domains if domain.name in names])
 
     @property
     def columns(self) -> Columns:
         """Its rounds by quantity."""
-        return self._once("columns", lambda: columns_of(self.rounds))
+        rounds = self.rounds
+        return rounds.columns if isinstance(rounds, LateRounds) else self._once("columns", lambda: Columns.of(rounds))
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -163,7 +167,10 @@ class Case:
     @property
     def mean_j(self) -> float | None:
         """Mean IT joules over the rounds; None where no round has a total."""
-        return self._once("mean joules", lambda: mean(self.joules()))
+        return self._once("mean joules", self._mean_j)
+
+    def _mean_j(self) -> float | None:
+        return self.mean_verdict_j if self.verdict_domains == self.total_domains else mean(self.joules())
 
     @property
     def mean_verdict_j(self) -> float | None:
@@ -182,7 +189,8 @@ class Case:
 
     def mean_metric(self, name: str) -> float | None:
         """Mean of what the rounds recorded under `name`; None where none did."""
-        return self._once(("mean of metric", name), lambda: mean(self.metric(name)))
+        column = self.columns.metrics.get(name)
+        return None if column is None else self._once(("mean of metric", name), lambda: mean(column))
 
     @property
     def epochs(self) -> tuple[float | None, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
@@ -122,11 +123,6 @@ class LateRounds(Sequence[Round]):
         )
 
 
-def columns_of(rounds: Sequence[Round]) -> Columns:
-    """The columns of `rounds`, made from them where they are not known yet."""
-    return rounds.columns if isinstance(rounds, LateRounds) else Columns.of(rounds)
-
-
 def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     names = dict.fromkeys([name for row in rows for name in row])
     return {name: tuple([row.get(name) for row in rows]) for name in names}
@@ -137,4 +133,6 @@ def _at(columns: Mapping[str, Column], index: int) -> dict[str, Any]:
 
 
 def _sum(a: Column, b: Column) -> Column:
-    return tuple([None if x is None or y is None else x + y for x, y in zip(a, b, strict=True)])
+    if None in a or None in b:
+        return tuple([None if x is None or y is None else x + y for x, y in zip(a, b, strict=True)])
+    return tuple(map(operator.add, a, b))

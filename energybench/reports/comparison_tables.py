@@ -63,7 +63,8 @@ def outcomes(rows: Sequence[Row], view: View, rules: tuple[str, ...] = ()) -> Pa
     same_pue = all(old is None or new is None or old.pue == new.pue for old, new in both)
 
     def with_pue(case: Case) -> float | None:
-        return None if case.mean_j is None else case.mean_j * (case.pue if same_pue else 1.0)
+        joules = case.mean_j
+        return None if joules is None else joules * (case.pue if same_pue else 1.0)
 
     pues = sorted({case.pue for sides in both for case in sides if case}) if same_pue else [1.0]
     factor = f"PUE {pues[0]:g}" + (f" to {pues[-1]:g}" if len(pues) > 1 else "")
@@ -168,17 +169,21 @@ def _sides(
     drop: int = 0,
 ) -> Column:
     """`12.3 -> 11.9` for every case, on one scale."""
-    sides = [
-        tuple(None if case is None else value(case) for case in (row.pair.baseline, row.pair.candidate)) for row in rows
+    pairs = [row.pair for row in rows]
+    old = [None if pair.baseline is None else value(pair.baseline) for pair in pairs]
+    new = [None if pair.candidate is None else value(pair.candidate) for pair in pairs]
+    scale = scale_of(old + new)
+    cells = [
+        "-" if a is None and b is None else f"{scale.text(a)} -> {scale.text(b)}" for a, b in zip(old, new, strict=True)
     ]
-    scale = scale_of([side for row in sides for side in row])
-    cells = tuple("-" if row == (None, None) else f"{scale.text(row[0])} -> {scale.text(row[1])}" for row in sides)
-    return Column(f"{scale.unit} {title}".strip(), cells, drop=drop)
+    return Column(f"{scale.unit} {title}".strip(), tuple(cells), drop=drop)
 
 
 def _of_class(provenance: Provenance) -> Callable[[Case], float | None]:
     def joules(case: Case) -> float | None:
-        names = [d.name for d in case.domains if d.in_total and d.provenance is provenance]
+        names = tuple([d.name for d in case.domains if d.in_total and d.provenance is provenance])
+        if names == case.total_domains:
+            return case.mean_j
         return mean(case.joules(names)) if names else None
 
     return joules

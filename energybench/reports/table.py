@@ -44,7 +44,8 @@ def render(columns: Sequence[Column], width: int, groups: Sequence[str] = ()) ->
         widest = max((column for column in shown if column.drop), key=lambda column: column.drop)
         shown.remove(widest)
         left_out.insert(0, widest)
-    plain = all(cell.isascii() and cell.isprintable() for column in shown for cell in (column.header, *column.cells))
+    text = "".join(["".join((column.header, *column.cells)) for column in shown])
+    plain = text.isascii() and text.isprintable()
     lines = _plain_lines(shown, groups) if plain else _tabulated(shown, groups)
     if left_out:
         names = ", ".join(" ".join(column.header.split()) for column in left_out)

@@ -1,90 +1,143 @@
-"""JSON objects of which one long list is taken an element at a time.
+"""JSON files of which one long list is taken an element at a time.
 
-A file of thousands of cases as one tree of objects needs several times its own size in memory, nearly all of it for a
-moment: what is kept of an entry is small. Taken one by one, an entry is still in the processor's cache when it is
-looked at, and its memory serves the next.
+A file of thousands of cases as one text and one tree of objects needs several times its own size in memory, nearly all
+of it for a moment: what is kept of an entry is small. Taken one by one, an entry is still in the processor's cache when
+it is looked at, and its memory serves the next.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable
 from json import JSONDecodeError
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
-_past_space = re.compile(r"[ \t\n\r]*").match
+CHUNK = 1 << 18
+"""bytes that are read at once: some forty entries of ten rounds"""
 
 
-def parsed(text: str, key: str, take: Callable[[Any], Any]) -> Any:
-    """What `json.loads` gives, but for a list under `key` of the outermost object: that holds `take(element)` of each.
+def parsed(file: BinaryIO, key: str, take: Callable[[Any], Any], *, chunk: int = CHUNK) -> Any:
+    """What `json.load` gives, but for a list under `key` of the outermost object: that holds `take(element)` of each.
 
-    Raises JSONDecodeError as `json.loads` does, and ValueError for NaN and the infinities, which are no JSON; what
-    `take` raises comes through.
+    The file is UTF-8, with or without a mark before the text. Raises EOFError where it holds nothing but white space,
+    JSONDecodeError and UnicodeDecodeError as `json.load` does, and ValueError for NaN and the infinities, which are no
+    JSON; what `take` raises comes through.
     """
-    position = _skip(text, 0)
-    if text[position : position + 1] != "{":
-        return _DECODER.decode(text)
-    found: dict[str, Any] = {}
-    position = _skip(text, position + 1)
-    if text[position : position + 1] == "}":
-        return _whole(text, position + 1, found)
-    while True:
-        if text[position : position + 1] != '"':
-            raise JSONDecodeError("Expecting property name enclosed in double quotes", text, position)
-        name, position = _DECODER.raw_decode(text, position)
-        position = _skip(text, position)
-        if text[position : position + 1] != ":":
-            raise JSONDecodeError("Expecting ':' delimiter", text, position)
-        position = _skip(text, position + 1)
-        if name == key and text[position : position + 1] == "[":
-            found[name], position = _elements(text, position, take)
-        else:
-            found[name], position = _DECODER.raw_decode(text, position)
-        position, ends = _delimiter(text, position, "}")
-        if ends:
-            return _whole(text, position, found)
+    try:
+        return _document(_Source(file, chunk), key, take)
+    except (JSONDecodeError, UnicodeDecodeError):
+        file.seek(0)
+        _DECODER.decode(file.read().decode("utf-8-sig"))  # fails too, and says where in the whole file
+        raise
 
 
-def _elements(text: str, position: int, take: Callable[[Any], Any]) -> tuple[list[Any], int]:
-    """What was taken from the list that begins at `position`, and where it ends."""
-    found: list[Any] = []
-    position = _skip(text, position + 1)
-    if text[position : position + 1] == "]":
-        return found, position + 1
-    while True:
-        element, position = _DECODER.raw_decode(text, position)
-        found.append(take(element))
-        position, ends = _delimiter(text, position, "]")
-        if ends:
-            return found, position
+class _Source:
+    """A file as far as it was read; what was parsed of it is dropped."""
+
+    def __init__(self, file: BinaryIO, chunk: int) -> None:
+        self._read = file.read
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode  # editors of Windows put a mark before it
+        self._chunk = chunk
+        self._text = ""
+        self._position = 0
+        self._at_end = False
+
+    def peek(self) -> str:
+        """The next character that is no white space; empty at the end."""
+        self._position = self._past(_SPACE).end()
+        return self._text[self._position : self._position + 1]
+
+    def step(self, over: re.Pattern[str], message: str) -> str:
+        """Step over one of the signs that `over` names, with the white space about it, and return it."""
+        match = self._past(over)
+        if match[1] is None:
+            self.refuse(message)
+        self._position = match.end()
+        return match[1]
+
+    def value(self) -> Any:
+        """The value that begins here."""
+        size = self._chunk
+        while True:
+            try:
+                found, end = _DECODER.raw_decode(self._text, self._position)
+            except JSONDecodeError:
+                if self._at_end:
+                    raise
+            else:
+                if self._at_end or self._text[end : end + 1] in _ENDS:  # 1 may go on as 1.5, or as 12
+                    self._position = end
+                    return found
+            self._more(size)
+            size *= 2  # a value that is larger than what is read at once shall not be tried too often
+
+    def refuse(self, message: str) -> NoReturn:
+        """Say that something else was expected here."""
+        raise JSONDecodeError(message, self._text, self._past(_SPACE).end())
+
+    def _past(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        """The match at this place; more is read where it might go on."""
+        while True:
+            match = pattern.match(self._text, self._position)
+            assert match is not None, "every part of the patterns is optional"
+            if match.end() < len(self._text) or self._at_end:
+                return match
+            self._more(self._chunk)
+
+    def _more(self, size: int) -> None:
+        data = self._read(size)
+        self._at_end = not data
+        self._text = self._text[self._position :] + self._decode(data, final=self._at_end)
+        self._position = 0
 
 
-def _delimiter(text: str, position: int, end: str) -> tuple[int, bool]:
-    """Where the next element begins, and whether there is none: `end` came instead of a comma."""
-    position = _skip(text, position)
-    met = text[position : position + 1]
-    if met == end:
-        return position + 1, True
-    if met != ",":
-        raise JSONDecodeError("Expecting ',' delimiter", text, position)
-    return _skip(text, position + 1), False
-
-
-def _whole(text: str, position: int, found: dict[str, Any]) -> dict[str, Any]:
-    position = _skip(text, position)
-    if position != len(text):
-        raise JSONDecodeError("Extra data", text, position)
+def _document(source: _Source, key: str, take: Callable[[Any], Any]) -> Any:
+    first = source.peek()
+    if not first:
+        raise EOFError("nothing but white space")
+    found = _members(source, key, take) if first == "{" else source.value()
+    if source.peek():
+        source.refuse("Extra data")
     return found
 
 
-def _skip(text: str, position: int) -> int:
-    match = _past_space(text, position)
-    return position if match is None else match.end()
+def _members(source: _Source, key: str, take: Callable[[Any], Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    source.step(_OPENING, "")
+    if source.peek() == "}":
+        source.step(_AFTER_MEMBER, "")
+        return found
+    while True:
+        if source.peek() != '"':
+            source.refuse("Expecting property name enclosed in double quotes")
+        name = source.value()
+        source.step(_COLON, "Expecting ':' delimiter")
+        found[name] = _elements(source, take) if name == key and source.peek() == "[" else source.value()
+        if source.step(_AFTER_MEMBER, "Expecting ',' delimiter") == "}":
+            return found
+
+
+def _elements(source: _Source, take: Callable[[Any], Any]) -> list[Any]:
+    found: list[Any] = []
+    source.step(_OPENING, "")
+    if source.peek() == "]":
+        source.step(_AFTER_ELEMENT, "")
+        return found
+    while True:
+        found.append(take(source.value()))
+        if source.step(_AFTER_ELEMENT, "Expecting ',' delimiter") == "]":
+            return found
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+_ENDS = tuple(" \t\n\r,:]}")
+"""what may follow a value"""
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_SPACE, _OPENING, _COLON, _AFTER_MEMBER, _AFTER_ELEMENT = (
+    re.compile(rf"[ \t\n\r]*({signs})?[ \t\n\r]*") for signs in ("", r"[{\[]", ":", r"[,}]", r"[,\]]")
+)

@@ -173,16 +173,16 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
 def _load(path: Path) -> dict[str, Any]:
     """The document; its entries as cases, and None for each that is not ours."""
     try:
-        # Editors of Windows put a mark before the text. Not `read_text`: JSON needs no translation of its line ends.
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            document = parsed(file, "benchmarks", partial(_case, path))
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {path}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} cannot be read: {error}.") from error
-    if not text or text.isspace():
-        raise StoreError(f"{path} is empty: the process that wrote it was stopped. Delete it and measure again.")
-    try:
-        document = parsed(text, "benchmarks", partial(_case, path))
+    except EOFError as error:
+        raise StoreError(
+            f"{path} is empty: the process that wrote it was stopped. Delete it and measure again."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is not a whole JSON file ({error}). Delete it or restore it from a copy.") from error
     if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):

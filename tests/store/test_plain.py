@@ -114,6 +114,8 @@ def test_other_rounds_are_read_one_by_one(changes: dict[str, Any]) -> None:
         ({"joules": {"package:0": True}}, "True instead of a number"),
         ({"joules": [80.0]}, "items"),
         ({"error_j": None}, "items"),
+        ({"error_j": ""}, "items"),
+        ({"metrics": []}, "items"),
         ({"metrics": {"accuracy": False, "epochs": 4.0}}, "False instead of a number"),
         ({"seed": "zero"}, "zero"),
     ],
