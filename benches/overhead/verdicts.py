@@ -1,19 +1,20 @@
 """How often is each rule wrong, and how often does it find what is there? A simulation of whole runs.
 
-    python benches/overhead/verdicts.py [RUNS]
+    python benches/overhead/verdicts.py [RUNS] [--alarms N]
 
 36 cases of 3 rounds; ln J of a round scatters by 1.5 %, a session as a whole by 2 % (tau), each case from session to
 session by 1 % (omega), all normal. Nothing changes, or one case costs 10 % more, or all do. `energybench` is what
 `energybench compare` does: with the declared noise between sessions, with ten past sessions that it learns from, and
 with base and head measured in turn, so that no session lies between them. Beside it stand pytest-benchmark's
 `--benchmark-compare-fail=mean:5%`, and Welch's and Mann and Whitney's tests (scipy) at 5 % with Benjamini-Hochberg and
-the same margin. RUNS (1000) of each; a share of 5 % of 1000 is known within 1.4 points.
+the same margin. RUNS (1000) of each; a share of 5 % of 1000 is known within 1.4 points. `--alarms` runs the first rule
+alone, N times on unchanged code, for the figure that lies closest to its goal.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from tabulate import tabulate
 from energybench.analysis.compare import CompareOptions, compare_cases
 from energybench.analysis.noise import session_noise
 from energybench.analysis.report import Report
-from energybench.analysis.stats import benjamini_hochberg
+from energybench.analysis.stats import benjamini_hochberg, wilson
 from energybench.model import Case, Domain, Provenance, Round, Run, Verdict, Window
 
 CASES, ROUNDS, PAST = 36, 3, 10
@@ -166,14 +167,35 @@ def shares(rule: Rule, in_turn: bool, runs: int, seed: int) -> list[float]:
     return [count / runs for count in (false, found, missed, shifted, fine)]
 
 
-def main(runs: int) -> None:
-    """Print a row per rule."""
+def alarms(runs: int, seed: int = 1) -> str:
+    """How often unchanged code is called regressed with the declared noise, with the interval of that share."""
+    rng = random.Random(seed)
+    noise = {"common": COMMON, "case": CASE}
+    count = 0
+    for _ in range(runs):
+        said = energybench(session(rng, **noise), session(rng, **noise), rng)
+        count += bool(said.regressed or said.all_moved)
+    low, high = wilson(count, runs)
+    return (
+        f"noise declared, nothing changed: {100 * count / runs:.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {runs}"
+    )
+
+
+def main() -> None:
+    """Print a row per rule, or the one figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="?", type=int, default=1000)
+    parser.add_argument("--alarms", type=int, metavar="N")
+    options = parser.parse_args()
+    if options.alarms:
+        print(alarms(options.alarms))
+        return
     rows = [
-        [name, *(f"{100 * value:.1f} %" for value in shares(rule, in_turn, runs, seed))]
+        [name, *(f"{100 * value:.1f} %" for value in shares(rule, in_turn, options.runs, seed))]
         for seed, (name, (rule, in_turn)) in enumerate(RULES.items())
     ]
     print(tabulate([["goal", *GOALS.values()], *rows], headers=["rule", *GOALS], tablefmt="github"))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    main()

@@ -13,6 +13,7 @@ import yaml
 
 from energybench.cli import main
 from energybench.commands import init
+from energybench.store import read_run
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -163,7 +164,9 @@ def test_the_benchmark_runs_as_it_is_written_and_its_output_is_shown(
     assert (code, err) == (0, ""), out
     assert "1 passed" in out
     assert "stored as" in out
-    assert len(list(project.glob(".benchmarks/*/0001_*.json"))) == 1
+    (stored,) = project.glob(".benchmarks/*/0001_*.json")
+    (case,) = read_run(stored).cases
+    assert len(case.warmups) == 1  # what is loaded once is in no round
 
 
 def test_a_benchmark_that_fails_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from energybench.lab.environment import environments, ready
 from energybench.lab.profiles import Recipe
 from energybench.lab.stopping import EarlyStopping, FixedEpochs, Rule, UntilTarget
 from energybench.lab.study import Study
@@ -212,3 +215,50 @@ def test_weights_that_are_pruned_after_the_target_was_reached_are_looked_at_agai
     assert energy.metrics["accuracy"] < 0.8 < subject.start.accuracy
     assert energy.metrics["reached"] == 0
     assert energy.reasons
+
+
+# functions of the suite that are no fine-tune
+
+
+def bench(name: str) -> dict[str, Any]:
+    """What a file of `benches/` defines."""
+    return runpy.run_path(str(Path(__file__).resolve().parents[2] / "benches" / f"{name}.py"))
+
+
+def called_twice(function: Callable[..., Any], made: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What two calls of one round record."""
+    first, second = Fixture(seed=3), Fixture(seed=3)
+    function(first, made)
+    function(second, made)
+    return first.metrics, second.metrics
+
+
+def test_an_epoch_that_a_round_calls_twice_begins_at_the_same_weights(study: Study) -> None:
+    subject = study.subject("tiny", "prune@0.5")
+    first, second = called_twice(bench("test_epoch")["epoch"], subject)
+    assert first == second
+    assert first["epochs"] == 1
+    assert first["accuracy"] != first["accuracy_compressed"]  # it did train
+
+
+def test_an_environments_epoch_that_a_round_calls_twice_begins_at_the_same_weights(study: Study) -> None:
+    environment = environments(1, cuda=False)[0]
+    with environment.applied():
+        made = ready(environment, study.subject("tiny", "none"))
+        first, second = called_twice(bench("test_environment")["epoch"], made)
+    assert first == second
+    assert first["steps"] * environment.batch >= first["images"] > 0
+    assert first["accuracy"] != first["accuracy_start"]
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_capacity_case_declares_its_tolerance(study: Study, relative: bool) -> None:
+    wide = replace(study, tolerance=0.03, relative=relative)
+    energy = Fixture()
+    bench("test_capacity")["test_capacity"](energy, wide, "tiny", "truncate", "whole")
+    parameters = energy.declared["compressor_parameters"]
+    assert (parameters["tolerance"], parameters.get("relative", False)) == (0.03, relative)
+    tight = Fixture()
+    bench("test_capacity")["test_capacity"](tight, replace(study, tolerance=0.0), "tiny", "truncate", "whole")
+    assert tight.declared != energy.declared
+    assert tight.metrics["capacity"] <= energy.metrics["capacity"]
