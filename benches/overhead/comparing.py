@@ -1,10 +1,11 @@
 """What does `energybench compare` take? The whole command, on two runs of 36 and of 10,000 cases.
 
-    python benches/overhead/comparing.py [--cases 36,10000] [--rounds 10] [--history 0] [--times 3] [-- ARGUMENTS]
+    python benches/overhead/comparing.py [--cases 36,10000] [--rounds 10] [--laps 0] [--history 0] [--times 3]
+        [-- ARGUMENTS]
 
 Writes runs as the store writes them into a temporary folder (package and DRAM with their errors, accuracy and epochs
-recorded; neither laps nor temperatures), runs the command on them as a process of its own, and prints seconds from
-start to exit, the CPU seconds of it and the peak of its resident memory, medians over the repeats.
+recorded; no temperatures, no laps but those of --laps), runs the command on them as a process of its own, and prints
+seconds from start to exit, the CPU seconds of it and the peak of its resident memory, medians over the repeats.
 --history N stores N earlier runs beside the two, from which the command learns the noise between sessions. What
 follows `--` is handed to the command. To be reached: two runs of 10,000 cases x 10 rounds in less than 3 s and 500 MB,
 and two runs of 36 cases in less than 0.5 s.
@@ -52,7 +53,7 @@ class Cost:
     code: int
 
 
-def write_run(storage: Path, number: int, name: str, cases: int, rounds: int) -> int:
+def write_run(storage: Path, number: int, name: str, cases: int, rounds: int, laps: int = 0) -> int:
     """Store one run case by case, so that this process stays small: a child starts with its parent's peak. Bytes."""
     chance = random.Random(number)
     session = {"session": name, "status": "ok", "pue": 1.0}
@@ -61,13 +62,13 @@ def write_run(storage: Path, number: int, name: str, cases: int, rounds: int) ->
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{number:04d}_{name}.json"
     del whole["benchmarks"]
-    pattern = entry(_case(0, rounds, name, 0.0, chance))
+    pattern = entry(_case(0, rounds, laps, name, 0.0, chance))
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(whole, indent=1)[:-2] + ',\n "benchmarks": [\n')
         drift = chance.gauss(0, 0.01)
         for index in range(cases):
             file.write(",\n" if index else "")
-            file.write(json.dumps(_entry(_case(index, rounds, name, drift, chance), pattern), indent=1))
+            file.write(json.dumps(_entry(_case(index, rounds, laps, name, drift, chance), pattern), indent=1))
         file.write("\n ]\n}\n")
     return path.stat().st_size
 
@@ -80,14 +81,14 @@ def _entry(case: Case, pattern: Mapping[str, Any]) -> dict[str, Any]:
     return {**pattern, **own, "extra_info": {"energybench": case_record(case)}}
 
 
-def _case(index: int, rounds: int, session: str, drift: float, chance: random.Random) -> Case:
+def _case(index: int, rounds: int, laps: int, session: str, drift: float, chance: random.Random) -> Case:
     model, compressor = MODELS[index % len(MODELS)], f"prune_{index // len(MODELS):04d}"
     declared = {"model": model, "compressor": compressor, "protocol": "early stopping", "batch": 32, "lr": 0.01}
     scale = 100.0 * (1 + index % 7)
     noise = 0.015 * math.exp(random.Random(index).gauss(0, 0.4))  # the case's own, in both runs
     return Case(
         id=f"benches/test_finetune.py::test_finetune[{model}-{compressor}]",
-        rounds=tuple(_round(seed, session, scale, drift, noise, chance) for seed in range(rounds)),
+        rounds=tuple(_round(seed, session, scale * (1 + drift), noise, laps, chance) for seed in range(rounds)),
         domains=DOMAINS,
         params={"model": model, "compressor": compressor},
         facts={"workload": declared, "parameters": 11_689_512, "evaluation_images": 500},
@@ -96,18 +97,24 @@ def _case(index: int, rounds: int, session: str, drift: float, chance: random.Ra
     )
 
 
-def _round(seed: int, session: str, scale: float, drift: float, noise: float, chance: random.Random) -> Round:
-    factor = scale * (1 + drift + noise * chance.gauss(0, 1))
+def _round(seed: int, session: str, scale: float, noise: float, laps: int, chance: random.Random) -> Round:
+    factor = scale * (1 + noise * chance.gauss(0, 1))
+    epochs = (_window(factor / laps, label="epoch", notes={"loss": 0.3, "lr": 0.01}) for _ in range(laps))
     return Round(
-        Window(
-            seconds=factor / 40,
-            joules={"package:0": factor, "dram:0": factor * 0.1},
-            error_j={"package:0": 0.0173, "dram:0": 0.0121},
-        ),
+        _window(factor, laps=tuple(epochs)),
         metrics={"accuracy": round(0.9 + chance.gauss(0, 0.002), 3), "epochs": 4.0},
         seed=seed,
         started="2026-01-01T00:00:00.000000+00:00",
         session=session,
+    )
+
+
+def _window(joules: float, **more: Any) -> Window:
+    return Window(
+        seconds=joules / 40,
+        joules={"package:0": joules, "dram:0": joules * 0.1},
+        error_j={"package:0": 0.0173, "dram:0": 0.0121},
+        **more,
     )
 
 
@@ -129,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default="36,10000", help="numbers of cases, comma-separated")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--laps", type=int, default=0, help="epochs of each round, as laps with notes")
     parser.add_argument("--history", type=int, default=0, help="earlier runs in the store")
     parser.add_argument("--times", type=int, default=3, help="how often each command is run")
     parser.add_argument("arguments", nargs="*", help="further arguments of the command, behind `--`")
@@ -138,15 +146,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="energybench-") as folder:
             names = [*(f"earlier{i}" for i in range(options.history)), "baseline", "candidate"]
             sizes = [
-                write_run(Path(folder), number, name, cases, options.rounds) for number, name in enumerate(names, 1)
+                write_run(Path(folder), number, name, cases, options.rounds, options.laps)
+                for number, name in enumerate(names, 1)
             ]
             argv = ["compare", "baseline", "candidate", "--storage", folder, *options.arguments]
             costs = [measure(argv) for _ in range(options.times)]
-        seconds, megabytes = GOALS.get(cases, (None, None)) if options.rounds <= 10 else (None, None)
+        is_goals = options.rounds <= 10 and not options.laps
+        seconds, megabytes = GOALS.get(cases, (None, None)) if is_goals else (None, None)
         rows.append(
             [
                 cases,
                 options.rounds,
+                options.laps,
                 options.history,
                 f"{sizes[-1] / 1e6:.1f}",
                 f"{statistics.median(cost.seconds for cost in costs):.2f}",
@@ -157,7 +168,7 @@ def main() -> None:
                 "/".join(str(code) for code in sorted({cost.code for cost in costs})),
             ]
         )
-    headers = ["cases", "rounds", "history", "MB a run", "s", "at most", "CPU s", "peak MB", "at most", "exit"]
+    headers = ["cases", "rounds", "laps", "history", "MB a run", "s", "at most", "CPU s", "peak MB", "at most", "exit"]
     print(tabulate(rows, headers=headers, disable_numparse=True, colalign=["right"] * len(headers)))
 
 

@@ -10,7 +10,7 @@ None (or a missing key), never 0.
 from __future__ import annotations
 
 from energybench.model.case import Case, Run, Status
-from energybench.model.columns import Columns, LateRounds
+from energybench.model.columns import Columns, LapColumns, LateRounds
 from energybench.model.energy import Domain, Provenance, Quantity, mean, total, weakest
 from energybench.model.round import Round, Span
 from energybench.model.verdict import Comparison, Estimate, Metric, Verdict
@@ -22,6 +22,7 @@ __all__ = [
     "Comparison",
     "Domain",
     "Estimate",
+    "LapColumns",
     "LateRounds",
     "Mark",
     "Metric",

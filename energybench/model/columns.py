@@ -5,12 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from itertools import accumulate
+from typing import Any, TypeVar, overload
 
 from energybench.model.round import Round
 from energybench.model.window import Mark, Window
 
 Column = tuple[float | None, ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Columns:
     conditions_end: Mapping[str, Column] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     started: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    """of the rounds' windows"""
     sessions: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
     """of all rounds, each once"""
@@ -47,6 +51,7 @@ class Columns:
             conditions_end=_by_name([round.conditions_end for round in rounds]),
             seeds=tuple([round.seed for round in rounds]),
             started=tuple([round.started for round in rounds]),
+            labels=tuple([round.window.label for round in rounds]),
             sessions=tuple([round.session for round in rounds]),
             marks=tuple(dict.fromkeys([mark for round in rounds for mark in round.window.marks])),
         )
@@ -68,17 +73,45 @@ class Columns:
         return (None,) * len(self.seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class LapColumns:
+    """The laps of all rounds of a case, one after the other, by quantity."""
+
+    counts: tuple[int, ...]
+    """laps of each round"""
+    seconds: tuple[float, ...]
+    joules: Mapping[str, Column]
+    error_j: Mapping[str, Column]
+    labels: tuple[str, ...]
+    notes: tuple[Mapping[str, Any], ...]
+
+    def by_round(self, values: Sequence[T]) -> list[Sequence[T]]:
+        """`values`, of which each lap has one, parted by the rounds."""
+        ends = [*accumulate(self.counts)]
+        return [values[end - count : end] for end, count in zip(ends, self.counts, strict=True)]
+
+    def windows(self) -> list[tuple[Window, ...]]:
+        """The laps of each round."""
+        every = [
+            Window(seconds, _at(self.joules, index), _at(self.error_j, index), label=label, notes=notes)
+            for index, (seconds, label, notes) in enumerate(zip(self.seconds, self.labels, self.notes, strict=True))
+        ]
+        return [tuple(laps) for laps in self.by_round(every)]
+
+
 class LateRounds(Sequence[Round]):
     """Rounds of which the columns are known, made into objects when one is first asked for.
 
-    Only for rounds of which the columns say all: none has laps, marks, warnings, notes or a trace, and each is one
-    call. A comparison of thousands of stored cases asks for columns alone. It equals the tuple of the same rounds.
+    Only for rounds of which the columns say all: neither they nor their laps have marks, warnings or a trace, and each
+    is one call. A comparison of thousands of stored cases asks for columns alone. It equals the tuple of the same
+    rounds.
     """
 
-    __slots__ = ("_made", "columns")
+    __slots__ = ("_laps", "_made", "columns")
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, laps: LapColumns | None = None) -> None:
         self.columns = columns
+        self._laps = laps
         self._made: tuple[Round, ...] | None = None
 
     @overload
@@ -107,13 +140,14 @@ class LateRounds(Sequence[Round]):
     @property
     def _rounds(self) -> tuple[Round, ...]:
         if self._made is None:
-            self._made = tuple([self._round(index) for index in range(len(self))])
+            laps = [()] * len(self) if self._laps is None else self._laps.windows()
+            self._made = tuple([self._round(*each) for each in enumerate(laps)])
         return self._made
 
-    def _round(self, index: int) -> Round:
+    def _round(self, index: int, laps: tuple[Window, ...]) -> Round:
         own = self.columns
         return Round(
-            Window(own.seconds[index], _at(own.joules, index), _at(own.error_j, index)),
+            Window(own.seconds[index], _at(own.joules, index), _at(own.error_j, index), laps, own.labels[index]),
             _at(own.metrics, index),
             own.seeds[index],
             own.started[index],

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any, cast
 
 from energybench.errors import StoreError
-from energybench.model import Case, Domain, LateRounds, Mark, Provenance, Round, Span, Status, Window
-from energybench.store.plain import plain_columns
+from energybench.model import Case, Domain, Mark, Provenance, Round, Span, Status, Window
+from energybench.store.plain import plain_rounds
 from energybench.store.record import SCHEMA
 
 _NOTHING: Mapping[str, Any] = {}
@@ -145,8 +145,8 @@ def _marks(record: Any) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
 
 
 def _rounds(records: Any) -> Sequence[Round]:
-    columns = plain_columns(records)
-    return _one_by_one(records) if columns is None else LateRounds(columns)
+    plain = plain_rounds(records)
+    return _one_by_one(records) if plain is None else plain
 
 
 def _one_by_one(records: Iterable[Mapping[str, Any]]) -> tuple[Round, ...]:

@@ -1,85 +1,134 @@
-"""Stored rounds that hold numbers alone, checked and read by the column.
+"""Stored rounds that hold numbers alone, with laps that do, checked and read by the column.
 
-Nearly all rounds of a large file look alike: the same keys, finite numbers under each. A set of types and a sum over
-all values tell so in a tenth of the time that the rounds take as objects, for which most readers never ask.
+Nearly all rounds of a file look alike: the same keys, finite numbers under each. A set of types and a sum over all
+values tell so in a tenth of the time that the rounds take as objects, for which most readers never ask.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import chain
-from typing import Any
+from types import NoneType
+from typing import Any, TypeVar
 
-from energybench.model import Columns
+from energybench.model import Columns, LapColumns, LateRounds
 
-_BY_NAME = ("joules", "error_j", "metrics", "conditions", "conditions_end")
-_KEYS = frozenset(("seconds", "seed", "started", "session", "net_j", *_BY_NAME))
-"""what a plain round may hold; with laps, marks, warnings, notes, iterations, a trace or unknown keys it is none"""
+_OF_A_WINDOW = frozenset(("seconds", "joules", "error_j", "label"))
+_BY_NAME = ("error_j", "metrics", "conditions", "conditions_end")
+_OF_A_ROUND = _OF_A_WINDOW.union(_BY_NAME, ("laps", "seed", "started", "session", "net_j"))
+"""what a plain round may hold; with marks, warnings, iterations, a trace or unknown keys it is none"""
+_NOTHING: dict[str, Any] = {}
 _NUMBERS = {float, int}  # not bool, of which the type is another
+T = TypeVar("T")
+Named = dict[str, tuple[Any, ...]]
 
 
-def plain_columns(records: Any) -> Columns | None:
-    """The columns of the `rounds` of a record; None where they are not plain, or in any way not as they should be.
+class _NotPlainError(Exception):
+    """Something else than the keys and kinds of values that nearly all rounds have."""
+
+
+def plain_rounds(records: Any) -> LateRounds | None:
+    """The `rounds` of a record; None where they are not plain, or in any way not as they should be.
 
     None says nothing against them: `parsing` then takes them one by one, and finds the words where one is damaged.
     """
     if type(records) is not list or not records:
         return None
     try:
-        return _columns(records)
-    except (KeyError, TypeError, OverflowError):
+        return _rounds(records)
+    except (KeyError, TypeError, OverflowError, _NotPlainError):
         return None
 
 
-def _columns(records: list[dict[str, Any]]) -> Columns | None:
-    count = len(records)
-    parts = _transposed(records)
-    if parts is None or not parts.keys() <= _KEYS:
+def _rounds(records: list[dict[str, Any]]) -> LateRounds:
+    parts, count = _transposed(records, _OF_A_ROUND), len(records)
+    seconds, joules = parts["seconds"], _transposed(parts["joules"])
+    error_j, metrics, at_start, at_end = [_transposed(parts[key]) if key in parts else {} for key in _BY_NAME]
+    _check_numbers(seconds, joules, error_j, metrics, known=(at_start, at_end))
+    laps = _laps(_all(list, parts["laps"])) if "laps" in parts else None
+    columns = Columns(
+        seconds=seconds,
+        joules=joules,
+        error_j=error_j,
+        metrics=metrics,
+        epochs=_epochs(metrics.get("epochs") or (None,) * count, laps),
+        conditions=at_start,
+        conditions_end=at_end,
+        seeds=_all(int, parts["seed"]) if "seed" in parts else (0,) * count,
+        started=_all(str, parts["started"]) if "started" in parts else ("",) * count,
+        sessions=_names(parts, "session", count),
+        labels=_names(parts, "label", count),
+    )
+    return LateRounds(columns, laps)
+
+
+def _laps(of_rounds: Sequence[list[dict[str, Any]]]) -> LapColumns | None:
+    rows = list(chain.from_iterable(of_rounds))
+    if not rows:
         return None
-    seconds = parts["seconds"]
-    seeds = parts.get("seed") or (0,) * count
-    started, sessions = (parts.get(key) or ("",) * count for key in ("started", "session"))
-    found = [_transposed(parts[key]) if key in parts else {} for key in _BY_NAME]
-    known = [columns for columns in found if columns is not None]
-    if len(known) < len(found) or "joules" not in parts:
-        return None
-    numbers = [*seconds, *chain.from_iterable(chain.from_iterable([columns.values() for columns in known]))]
-    if not _are_finite(numbers) or min(seconds) < 0:
-        return None
-    if set(map(type, seeds)) != {int} or set(map(type, started)) != {str} or set(map(type, sessions)) != {str}:
-        return None
-    joules, error_j, metrics, at_start, at_end = known
-    epochs = metrics.get("epochs") or ()
-    return Columns(
-        seconds,
-        joules,
-        error_j,
-        metrics,
-        tuple([float(e) if e >= 0 else None for e in epochs]) or (None,) * count,
-        at_start,
-        at_end,
-        seeds,
-        started,
-        tuple(map(sys.intern, sessions)),
+    # Epochs have notes and evaluations have none, which are the only keys in which laps of one round differ.
+    bare = [{key: lap[key] for key in lap if key != "notes"} if "notes" in lap else lap for lap in rows]
+    parts, count = _transposed(bare, _OF_A_WINDOW), len(rows)
+    seconds, joules = parts["seconds"], _transposed(parts["joules"])
+    error_j = _transposed(parts["error_j"]) if "error_j" in parts else {}
+    _check_numbers(seconds, joules, error_j)
+    return LapColumns(
+        counts=tuple(map(len, of_rounds)),
+        seconds=seconds,
+        joules=joules,
+        error_j=error_j,
+        labels=_names(parts, "label", count),
+        notes=_all(dict, tuple([lap.get("notes", _NOTHING) for lap in rows])),
     )
 
 
-def _transposed(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[Any, ...]] | None:
-    """Key -> its value in each row; None where the rows have not the same keys in the same order.
+def _epochs(recorded: Sequence[float | None], laps: LapColumns | None) -> tuple[float | None, ...]:
+    """As `Round.epochs` has them."""
+    known = tuple([None if value is None or value < 0 else float(value) for value in recorded])
+    if laps is None:
+        return known
+    marked = [labels.count("epoch") for labels in laps.by_round(laps.labels)]
+    return tuple([float(count) if count else value for count, value in zip(marked, known, strict=True)])
+
+
+def _transposed(rows: Sequence[dict[str, Any]], allowed: Set[str] | None = None) -> Named:
+    """Key -> its value in each row, which all have the same keys in the same order, none but those `allowed`.
 
     Raises TypeError where one is no object.
     """
     keys = list(map(list, rows))
-    if keys.count(keys[0]) < len(keys):
-        return None
+    if keys.count(keys[0]) < len(keys) or (allowed is not None and not allowed >= dict.keys(rows[0])):
+        raise _NotPlainError
     # The same few names in thousands of cases: one object of each.
     return dict(zip(map(sys.intern, keys[0]), zip(*map(dict.values, rows), strict=True), strict=True))
 
 
-def _are_finite(values: list[Any]) -> bool:
-    """Whether these are numbers, and no infinite one among them. Finite ones of a larger sum than a float holds are
-    taken for such: rare enough to be looked at one by one.
+def _check_numbers(seconds: Sequence[Any], *readings: Named, known: Sequence[Named] = ()) -> None:
+    """Whether all are numbers, and no infinite one among them; readings may be absent.
+
+    Finite ones of a larger sum than a float holds are taken for infinite: rare enough to be looked at one by one.
     """
-    return set(map(type, values)) <= _NUMBERS and math.isfinite(sum(values))
+    read, exact = _values(readings), [*seconds, *_values(known)]
+    kinds = set(map(type, read))
+    if NoneType in kinds:
+        kinds.remove(NoneType)
+        read = [value for value in read if value is not None]
+    if not kinds.union(map(type, exact)) <= _NUMBERS or not math.isfinite(sum(read) + sum(exact)) or min(seconds) < 0:
+        raise _NotPlainError
+
+
+def _values(named: Sequence[Named]) -> list[Any]:
+    return list(chain.from_iterable(chain.from_iterable([columns.values() for columns in named])))
+
+
+def _names(parts: Named, key: str, count: int) -> tuple[str, ...]:
+    """One object of each name that thousands of rounds have; empty where they have none."""
+    return tuple(map(sys.intern, _all(str, parts[key]))) if key in parts else ("",) * count
+
+
+def _all(kind: type[T], values: tuple[Any, ...]) -> tuple[T, ...]:
+    if set(map(type, values)) != {kind}:
+        raise _NotPlainError
+    return values
