@@ -129,7 +129,7 @@ def t_quantile(tail: float, df: float) -> float:
     """
     if tail == 0.5:
         return 0.0
-    z = -NormalDist().inv_cdf(tail)
+    z = _normal_quantile(tail)
     t = z + (z**3 + z) / (4 * df)
     if df > _MANY_DF:
         return (
@@ -145,6 +145,11 @@ def t_quantile(tail: float, df: float) -> float:
         if abs(step) < 1e-7:  # the step after it would be its square
             break
     return t
+
+
+@lru_cache(maxsize=256)
+def _normal_quantile(tail: float) -> float:
+    return -NormalDist().inv_cdf(tail)
 
 
 def incomplete_beta(a: float, b: float, x: float, rest: float | None = None) -> float:

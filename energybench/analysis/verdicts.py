@@ -184,9 +184,9 @@ def _by_test(
 ) -> Judgement:
     assert effect.test is not None
     change = rule.shown(effect.worse)
-    ends = sorted(rule.shown(end) for end in effect.test.interval())
-    interval = (ends[0], ends[1])
-    text = f"interval {rule.percent(ends[0])} .. {rule.percent(ends[1])}"
+    low, high = map(rule.shown, effect.test.interval())
+    interval = (low, high) if low < high else (high, low)  # a fall of accuracy is worse, and shown as less
+    text = f"interval {rule.percent(interval[0])} .. {rule.percent(interval[1])}"
     if effect.residual is not None:
         text += f"; {rule.percent(rule.shown(claim.value))} beside the other cases"
 

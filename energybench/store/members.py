@@ -43,6 +43,7 @@ class _Source:
         self._text = ""
         self._position = 0
         self._at_end = False
+        self._length = 0
 
     def peek(self) -> str:
         """The next character that is no white space; empty at the end."""
@@ -60,6 +61,8 @@ class _Source:
     def value(self) -> Any:
         """The value that begins here."""
         size = self._chunk
+        if len(self._text) - self._position < 2 * self._length and not self._at_end:
+            self._more(size)  # one as long as the last may not be whole yet: not to be parsed in vain
         while True:
             try:
                 found, end = _DECODER.raw_decode(self._text, self._position)
@@ -68,6 +71,7 @@ class _Source:
                     raise
             else:
                 if self._at_end or self._text[end : end + 1] in _ENDS:  # 1 may go on as 1.5, or as 12
+                    self._length = end - self._position
                     self._position = end
                     return found
             self._more(size)

@@ -110,16 +110,16 @@ def _check_numbers(seconds: Sequence[Any], *readings: Named, known: Sequence[Nam
 
     Finite ones of a larger sum than a float holds are taken for infinite: rare enough to be looked at one by one.
     """
-    read, exact = _values(readings), [*seconds, *_values(known)]
-    kinds = set(map(type, read))
-    if NoneType in kinds:
+    values = [*seconds, *_values(*readings, *known)]
+    kinds = set(map(type, values))
+    if NoneType in kinds and None not in seconds and None not in _values(*known):
         kinds.remove(NoneType)
-        read = [value for value in read if value is not None]
-    if not kinds.union(map(type, exact)) <= _NUMBERS or not math.isfinite(sum(read) + sum(exact)) or min(seconds) < 0:
+        values = [value for value in values if value is not None]
+    if not kinds <= _NUMBERS or not math.isfinite(sum(values)) or min(seconds) < 0:
         raise _NotPlainError
 
 
-def _values(named: Sequence[Named]) -> list[Any]:
+def _values(*named: Named) -> list[Any]:
     return list(chain.from_iterable(chain.from_iterable([columns.values() for columns in named])))
 
 
