@@ -40,23 +40,29 @@ def main(argv: Sequence[str] | None = None, out: TextIO | None = None, err: Text
     out, err = out or sys.stdout, err or sys.stderr
     given = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = _options(given)
-        options.is_last = argv is None
-        command: Callable[[argparse.Namespace, TextIO, TextIO], int] = options.command
-        code = command(options, out, err)
+        code = _answer(given, out, err, is_last=argv is None)
         out.flush()
-    except EnergybenchError as error:
-        print(f"energybench: {error}", file=err)
-        return _refused(given)
     except BrokenPipeError:
         # The reader (head, less) has gone. Keep Python from complaining once more when it flushes at exit.
         if out is sys.stdout:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13  # as a shell reports SIGPIPE: a gate whose report was cut off has not passed
+    return code
+
+
+def _answer(given: list[str], out: TextIO, err: TextIO, *, is_last: bool) -> int:
+    """The exit code of one command line; `is_last` where the process ends with it."""
+    try:
+        options = _options(given)
+        options.is_last = is_last
+        command: Callable[[argparse.Namespace, TextIO, TextIO], int] = options.command
+        return command(options, out, err)
+    except EnergybenchError as error:
+        print(f"energybench: {error}", file=err)
+        return _refused(given)
     except _Answered as answered:
         print(answered, file=out)
         return 0
-    return code
 
 
 def _refused(given: Sequence[str]) -> int:

@@ -69,16 +69,11 @@ def mass_scale(grams: Iterable[float | None]) -> Scale:
     return _scale(_MASS, grams)
 
 
-_SPECS = tuple(f"#.{digits}g" for digits in range(8))
-
-
 def significant(value: float, digits: int = 3) -> str:
     """`value` with `digits` significant digits and never in exponent form: 0.00123, 12.3, 1234."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    text = format(
-        value, _SPECS[digits] if digits < len(_SPECS) else f"#.{digits}g"
-    )  # whole where the number is neither small nor large, which nearly all are
+    text = f"{value:#.{digits}g}"  # whole where the number is neither small nor large, which nearly all are
     if "e" not in text:
         return text.rstrip(".")
     exponent = int(f"{value:e}".partition("e")[2])

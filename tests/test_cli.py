@@ -336,8 +336,9 @@ def test_nothing_heavy_is_loaded_for_reading(argv: list[str], studied: Path) -> 
     assert done.stderr.endswith("loaded: []\n")
 
 
-def test_a_reader_that_goes_away_is_no_traceback(storage: Path) -> None:
-    command = [sys.executable, "-m", "energybench", "compare", "run1", "run2", "--storage", str(storage)]
+@pytest.mark.parametrize("argv", [["compare", "run1", "run2"], ["compare", "run1", "run2", "--help"]], ids=" ".join)
+def test_a_reader_that_goes_away_is_no_traceback(argv: list[str], storage: Path) -> None:
+    command = [sys.executable, "-m", "energybench", *argv, "--storage", str(storage)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -146,7 +146,11 @@ def reasons(chosen: Iterable[Row]) -> list[str]:
     for name, comparison in sorted(found, key=lambda item: GRAVEST_FIRST.index(item[1].verdict)):
         weak = comparison.verdict is Verdict.IMPROVED and "interval" not in comparison.reason
         if comparison.verdict in SAID_ALWAYS or weak:
-            lines.append(f"{name}: {verdict_text(comparison)}: {comparison.reason}.")
+            # The table leaves its labels out first where it is too wide, and a trade-off shall be named all the same.
+            labels = (
+                f" ({', '.join(comparison.labels)})" if comparison.metric == "accuracy" and comparison.labels else ""
+            )
+            lines.append(f"{name}: {verdict_text(comparison)}: {comparison.reason}{labels}.")
     return lines
 
 

@@ -47,6 +47,15 @@ def test_a_wide_terminal_shows_the_interval_and_labels(make_case: Any) -> None:
     assert "fewer epochs" in text
 
 
+def test_a_trade_off_is_named_where_no_column_has_room_for_it(make_case: Any) -> None:
+    old = make_case("a", [100.0, 101.0, 99.0], accuracy=[0.9, 0.91, 0.9])
+    new = make_case("a", [60.0, 60.6, 59.4], accuracy=[0.8, 0.81, 0.8])
+    text = comparison_table(compare_cases([old], [new]), width=40)
+    assert "labels" in text.partition("Not shown at this width:")[2].partition("\n")[0]
+    (line,) = [line for line in text.splitlines() if "accuracy regressed" in line]
+    assert line.endswith("(trade-off).")
+
+
 def test_missing_and_new_cases_are_rows_with_a_dash(make_case: Any) -> None:
     text = comparison_table(
         compare_cases([make_case("gone-x"), make_case("a-x")], [make_case("a-x"), make_case("n-x")])
