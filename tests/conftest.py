@@ -109,8 +109,13 @@ class Powercap:
         return folder / "energy_uj"
 
     def set(self, path: str, uj: int | str) -> None:
-        """Set a counter in place, as the kernel does."""
-        (self.root / path / "energy_uj").write_text(f"{uj}\n")
+        """Set a counter in place and at once, as the kernel does: no reader meets an empty file, or half a number."""
+        file = self.root / path / "energy_uj"
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.pwrite(descriptor, f"{uj}\n".encode().ljust(file.stat().st_size, b"\n"), 0)
+        finally:
+            os.close(descriptor)
 
 
 @pytest.fixture
